@@ -1,0 +1,17 @@
+//! gwtool diagnoses and chaos-tests clients of the Discord gateway.
+//!
+//! ARCHITECTURE.md has the map. In short: `time`, `seed`, `protocol`, `fault`, `expect`, `machine` and `trace` are vocabulary;
+//! `client`, `server`, `faults`, `subjects` and `oracle` are pure; `net` is the one engine that does I/O; `scenarios`,
+//! `reports` and `cmd` make a product of them.
+
+pub mod expect;
+pub mod fault;
+pub mod faults;
+pub mod machine;
+pub mod oracle;
+pub mod protocol;
+pub mod scenarios;
+pub mod seed;
+pub mod server;
+pub mod time;
+pub mod trace;

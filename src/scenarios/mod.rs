@@ -1,0 +1,80 @@
+//! Scenarios: what the catalogue and a user's own files say, and runs of them.
+
+pub mod outcome;
+
+pub use outcome::Outcome;
+
+use crate::expect::{Ends, Expectations};
+use crate::fault::{FaultSpec, OnClose};
+use crate::server::Enforce;
+use crate::time::{Duration, Span, SpanRange};
+
+/// A named schedule with its expectations, checked: whoever holds one need not look at its text again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name, with the variant behind a slash: `fatal-sweep/4004`.
+    pub name: String,
+    /// One line on what happens.
+    pub summary: String,
+    /// Where it comes from: issues, bug numbers.
+    pub origin: Vec<String>,
+    /// Words to choose it by.
+    pub tags: Vec<String>,
+    /// Other names (`S02`).
+    pub alias: Vec<String>,
+    /// Its own heartbeat interval.
+    pub interval: Option<Duration>,
+    /// The shortest interval at which it says anything, in real time.
+    pub min_interval: Option<Duration>,
+    /// What a subject must be able to do.
+    pub needs: Vec<Need>,
+    /// The least that the chaos phase lasts; by default the last `at` and its `for`.
+    pub chaos: Option<Span>,
+    /// How long a recovery may take beyond the subject's allowances.
+    pub recover_within: Span,
+    /// How long a login may take; by default the subject's allowances.
+    pub login_within: Option<Span>,
+    /// How the run is to end.
+    pub ends: Ends,
+    /// How often every session gets a numbered message.
+    pub traffic: Option<Span>,
+    /// Latency each way; by default drawn in virtual time and none in real time.
+    pub latency: Option<SpanRange>,
+    /// How long after the upgrade HELLO is sent.
+    pub hello_after: Span,
+    /// How the gateway meets the subject's Close.
+    pub on_close: OnClose<SpanRange>,
+    /// How many shards the subject has to bring up.
+    pub shards: u32,
+    /// What the gateway enforces.
+    pub enforce: Enforce,
+    /// What the subject is told of its own settings.
+    pub settings: Settings,
+    /// The schedule.
+    pub faults: Vec<FaultSpec>,
+    /// What is expected beyond the rules.
+    pub expect: Expectations,
+}
+
+/// What a scenario needs of a subject; without it the scenario is not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// Its application can be told to send commands.
+    Commands,
+    /// It can be told to use compression.
+    Compression,
+    /// It reports what it delivered.
+    Delivery,
+    /// It is a program.
+    Process,
+}
+
+/// What a scenario tells the subject of its own settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// How many reconnect attempts in a row before it gives up; `None` for its own default.
+    pub attempts: Option<u32>,
+}
+
+/// When HELLO is sent unless a scenario says otherwise: one real client drops bytes that share the segment of the 101.
+pub const HELLO_AFTER: Duration = Duration::from_millis(30);
