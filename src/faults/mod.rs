@@ -4,6 +4,7 @@
 //! it polls. It knows neither client nor server.
 
 pub mod injector;
+pub mod link;
 pub mod schedule;
 
 use crate::fault::{

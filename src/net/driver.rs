@@ -1,0 +1,509 @@
+//! The driver: one loop that runs everything, over two clocks.
+//!
+//! A lap does three things. It polls every socket whose flag is up, the gateway's ends first, until none is. If something is due
+//! it does exactly one such thing and begins again. Otherwise it moves the clock to the next deadline, and only there does it
+//! matter which clock that is: virtual time is set to the deadline, real time is waited for (`wall`). Nothing is spawned,
+//! selected or awaited in virtual time, so that a seed decides everything.
+//!
+//! What is due at one instant is done in the order that the seed gives (the schedule always first), so that both sides of a
+//! race are met. Either end may be missing: `connect` has no gateway.
+
+use super::gateway_side::{Door, GatewaySide, SubjectAct};
+use super::pipe;
+use super::record::Recorder;
+use super::subject_side::{SubjectSide, Want};
+use super::transport::Transport;
+use super::wake::{Key, Queue};
+use crate::fault::{Act, Kept, Port};
+use crate::faults::Listening;
+use crate::machine::{Command, CommandId, ConnectionId, End, FetchId, Input, Machine, Response, Session};
+use crate::progress::Progress;
+use crate::protocol::{Json, Opcode};
+use crate::seed::Draw;
+use crate::server::rest;
+use crate::time::{Duration, Instant};
+use crate::trace::{Miss, Phase, Seen};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Makes a subject's machine; called again after it was killed.
+pub(super) type Factory<'a> = Box<dyn FnMut() -> Box<dyn Machine> + 'a>;
+
+/// The host name of the fake's main listener in virtual time.
+pub(super) const MAIN_HOST: &str = "main.gateway.test";
+/// The host name of its resume listener.
+pub(super) const RESUME_HOST: &str = "resume.gateway.test";
+
+/// What travels between the two ends besides the bytes of connections, in virtual time only.
+enum Travel {
+    /// A connect reaches the gateway.
+    Syn(ConnectionId, Port),
+    /// Its success reaches the subject.
+    SynAck(ConnectionId, Transport, u32),
+    /// Its failure reaches the subject.
+    Failure(ConnectionId, End),
+    /// A REST request reaches the gateway.
+    Request(FetchId, &'static str),
+    /// Its answer reaches the subject.
+    Answer(FetchId, Result<Response, String>),
+}
+
+/// Somebody who waits at a door that hangs.
+enum Waiting {
+    Connect(ConnectionId, Port),
+    Request(FetchId, &'static str),
+}
+
+impl Waiting {
+    const fn port(&self) -> Port {
+        match self {
+            Self::Connect(_, port) => *port,
+            Self::Request(..) => Port::Rest,
+        }
+    }
+}
+
+/// What may be due at one instant besides the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Arrival,
+    Gateway,
+    Subject,
+}
+
+/// What is due next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Something, at this time.
+    At(Instant),
+    /// Nothing, unless a socket wakes.
+    Nothing,
+    /// The run is over.
+    Over,
+}
+
+/// The way between the two ends.
+pub(super) enum Network {
+    /// In memory, with the latency of the links.
+    Virtual {
+        /// Each way.
+        latency: Duration,
+    },
+    /// Sockets of this machine: what the subject wants is left for `wall` to give.
+    Real,
+}
+
+/// One run.
+pub(super) struct Driver<'a> {
+    pub(super) now: Instant,
+    pub(super) gateway: Option<GatewaySide>,
+    pub(super) subject: Option<SubjectSide>,
+    pub(super) recorder: Recorder<'a>,
+    queue: Arc<Queue>,
+    factory: Factory<'a>,
+    network: Network,
+    order: Draw,
+    travels: BTreeMap<(Instant, u64), Travel>,
+    travelled: u64,
+    waiting: Vec<Waiting>,
+    /// What the subject wants of the real network.
+    outside: Vec<Want>,
+    /// What a request of the subject's is authorised with.
+    authorization: String,
+    commands: u32,
+    /// The session that the subject had when it was stopped last.
+    session: Option<Session>,
+    /// By how much the worst of the subject's timers was late.
+    late: Duration,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(
+        gateway: Option<GatewaySide>,
+        mut factory: Factory<'a>,
+        recorder: Recorder<'a>,
+        queue: Arc<Queue>,
+        network: Network,
+        order: Draw,
+        authorization: String,
+    ) -> Self {
+        let subject = Some(SubjectSide::new(factory(), Arc::clone(&queue)));
+        Self {
+            now: Instant::ZERO,
+            gateway,
+            subject,
+            recorder,
+            queue,
+            factory,
+            network,
+            order,
+            travels: BTreeMap::new(),
+            travelled: 0,
+            waiting: Vec::new(),
+            outside: Vec::new(),
+            authorization,
+            commands: 0,
+            session: None,
+            late: Duration::ZERO,
+        }
+    }
+
+    /// Starts the run: the schedule is armed, the subject is told to begin.
+    pub(super) fn begin(&mut self, armed: impl IntoIterator<Item = u32>) {
+        for fault in armed {
+            self.recorder.record(self.now, Seen::Armed { fault });
+        }
+        if self.recorder.progress.is_some() {
+            self.recorder.record(self.now, Seen::Phase(Phase::Login));
+        }
+        if let Some(gateway) = &mut self.gateway {
+            gateway.begin(self.now, &mut self.recorder);
+        }
+        self.start(None);
+        self.attend();
+    }
+
+    /// The whole run in virtual time. Says whether it came to its end; if not, it was interrupted.
+    pub(super) fn run_virtual(&mut self, is_interrupted: impl Fn() -> bool) -> bool {
+        loop {
+            match self.settle() {
+                Next::At(_) if is_interrupted() => return false,
+                Next::At(at) => self.now = at,
+                Next::Over => return true,
+                Next::Nothing => unreachable!("the end of a run is always due at some time"),
+            }
+        }
+    }
+
+    /// Does everything there is to do at this instant; says what is due next.
+    pub(super) fn settle(&mut self) -> Next {
+        loop {
+            while let Some(key) = self.queue.pop() {
+                self.poll(key);
+            }
+            if self.recorder.progress.as_ref().is_some_and(|p| p.phase() == Phase::Over) {
+                return Next::Over;
+            }
+            let now = self.now;
+            let schedule = self.gateway.as_ref().and_then(GatewaySide::next_fault);
+            if is_due(schedule, now) {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.fire_fault(now, &mut self.recorder);
+                }
+                self.attend();
+                continue;
+            }
+            let travel = self.travels.first_key_value().map(|((at, _), _)| *at);
+            let arrival = self.gateway.as_ref().and_then(GatewaySide::next_arrival);
+            let arrival = sooner(arrival, travel);
+            let gateway = self.gateway.as_ref().and_then(GatewaySide::next_timer);
+            let subject = self.subject.as_ref().and_then(SubjectSide::next_timer);
+            let progress = self.recorder.progress.as_ref().and_then(Progress::due);
+            let due = [
+                is_due(arrival, now).then_some(Class::Arrival),
+                is_due(gateway, now).then_some(Class::Gateway),
+                is_due(subject, now).then_some(Class::Subject),
+            ];
+            if let Some(class) = self.choose(due) {
+                self.fire(class);
+                self.attend();
+                continue;
+            }
+            if is_due(progress, now) && self.advance() {
+                continue;
+            }
+            let progress = progress.filter(|at| *at > now);
+            let next = [schedule, arrival, gateway, subject, progress];
+            return next.into_iter().flatten().min().map_or(Next::Nothing, Next::At);
+        }
+    }
+
+    /// Of what is due at once, the seed chooses.
+    fn choose(&mut self, due: [Option<Class>; 3]) -> Option<Class> {
+        let count = due.iter().flatten().count() as u64;
+        let place = if count > 1 { self.order.below(count) } else { 0 };
+        due.into_iter().flatten().nth(usize::try_from(place).unwrap_or(0))
+    }
+
+    fn fire(&mut self, class: Class) {
+        let (now, to) = (self.now, &mut self.recorder);
+        match class {
+            Class::Arrival => {
+                if let Some(entry) = self.travels.first_entry()
+                    && entry.key().0 <= now
+                {
+                    let travel = entry.remove();
+                    self.travel(travel);
+                } else if let Some(gateway) = &mut self.gateway {
+                    gateway.fire_arrival(now, to);
+                }
+            }
+            Class::Gateway => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.fire_timer(now, to);
+                }
+            }
+            Class::Subject => {
+                let due = self.subject.as_mut().and_then(|subject| subject.fire_timer(now, to));
+                self.late = self.late.max(due.map_or(Duration::ZERO, |due| now - due));
+            }
+        }
+    }
+
+    /// Moves the phases on. Says whether anything changed.
+    fn advance(&mut self) -> bool {
+        let is_spent = self.gateway.as_ref().is_none_or(GatewaySide::is_spent);
+        let progress = self.recorder.progress.as_mut();
+        let Some(phase) = progress.and_then(|p| p.advance(self.now, is_spent)) else { return false };
+        self.recorder.record(self.now, Seen::Phase(phase));
+        if let Some(gateway) = &mut self.gateway {
+            match phase {
+                Phase::Chaos => gateway.chaos(self.now, &mut self.recorder),
+                Phase::Healed => gateway.heal(self.now, &mut self.recorder),
+                Phase::Login | Phase::Over => {}
+            }
+        }
+        self.attend();
+        true
+    }
+
+    fn poll(&mut self, key: Key) {
+        let (now, to) = (self.now, &mut self.recorder);
+        match key {
+            Key::Gateway(number) => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.poll(now, number, to);
+                }
+            }
+            Key::Subject(id) => {
+                if let Some(subject) = &mut self.subject {
+                    subject.poll(now, ConnectionId(id), to);
+                }
+            }
+            Key::Outside => return,
+        }
+        self.attend();
+    }
+
+    /// Sees to what the two ends want of each other, until there is nothing.
+    pub(super) fn attend(&mut self) {
+        loop {
+            if let Some(want) = self.subject.as_mut().and_then(SubjectSide::next_want) {
+                self.grant(want);
+            } else if let Some(act) = self.gateway.as_mut().and_then(GatewaySide::next_act) {
+                self.act(act);
+            } else if !self.let_in() {
+                return;
+            }
+        }
+    }
+
+    // ---- The virtual network ------------------------------------------------------------------------------------------
+
+    fn send(&mut self, after: Duration, travel: Travel) {
+        self.travelled += 1;
+        self.travels.insert((self.now + after, self.travelled), travel);
+    }
+
+    fn grant(&mut self, want: Want) {
+        let Network::Virtual { latency } = self.network else {
+            self.outside.push(want);
+            return;
+        };
+        match want {
+            Want::Open(id, url) => match port_of(&url) {
+                Some(port) => self.send(latency, Travel::Syn(id, port)),
+                None => {
+                    let end = End::Failed(format!("no such host in virtual time: {url}"));
+                    self.send(latency, Travel::Failure(id, end));
+                }
+            },
+            Want::Fetch(fetch, path) => self.send(latency, Travel::Request(fetch, path)),
+            Want::Refused(_) => {}
+            Want::Dropped(id) => self.forget(id),
+        }
+    }
+
+    /// The subject is no longer interested in a connect. One that was accepted is dropped with its transport, which the
+    /// gateway's end notices; one that hangs was an attempt that got no number.
+    fn forget(&mut self, id: ConnectionId) {
+        self.travels.retain(|_, travel| match travel {
+            Travel::Syn(other, _) | Travel::SynAck(other, ..) | Travel::Failure(other, _) => *other != id,
+            Travel::Request(..) | Travel::Answer(..) => true,
+        });
+        let hangs = |waiting: &Waiting| matches!(waiting, Waiting::Connect(other, _) if *other == id);
+        if let Some(place) = self.waiting.iter().position(hangs) {
+            let port = self.waiting.remove(place).port();
+            self.recorder.at_gateway(self.now, Seen::Missed { port, why: Miss::Hung });
+        }
+    }
+
+    fn travel(&mut self, travel: Travel) {
+        let latency = self.latency();
+        let (now, to) = (self.now, &mut self.recorder);
+        let (Some(gateway), Some(subject)) = (&mut self.gateway, &mut self.subject) else { return };
+        match travel {
+            Travel::Syn(id, port) => match gateway.door(now, port, to) {
+                Door::Open => {
+                    let (near, far) = pipe::pair();
+                    let number = gateway.accept(now, port, Transport::Pipe(far), &[], to);
+                    self.send(latency, Travel::SynAck(id, Transport::Pipe(near), number));
+                }
+                Door::Refused => self.send(latency, Travel::Failure(id, End::Refused)),
+                Door::Hangs => self.waiting.push(Waiting::Connect(id, port)),
+            },
+            Travel::SynAck(id, transport, number) => {
+                subject.numbered(id, number);
+                subject.connected(id, transport);
+            }
+            Travel::Failure(id, end) => subject.failed(now, id, end, to),
+            Travel::Request(fetch, path) => match gateway.door(now, Port::Rest, to) {
+                Door::Open => {
+                    let request = rest::Request {
+                        method: "GET".to_owned(),
+                        path: path.to_owned(),
+                        authorization: Some(self.authorization.clone()),
+                    };
+                    let (response, delay) = gateway.request(now, &request, to);
+                    self.send(delay + latency, Travel::Answer(fetch, Ok(response)));
+                }
+                Door::Refused => {
+                    let refused = Err(End::Refused.to_string());
+                    self.send(latency, Travel::Answer(fetch, refused));
+                }
+                Door::Hangs => self.waiting.push(Waiting::Request(fetch, path)),
+            },
+            Travel::Answer(fetch, result) => subject.fetched(now, fetch, result, to),
+        }
+    }
+
+    fn latency(&self) -> Duration {
+        match self.network {
+            Network::Virtual { latency } => latency,
+            Network::Real => Duration::ZERO,
+        }
+    }
+
+    /// Lets in one of those who wait at a door that no longer hangs. Says whether there was one.
+    fn let_in(&mut self) -> bool {
+        let Some(gateway) = &self.gateway else { return false };
+        let hangs = |port| gateway.listening(port) == Listening::Hanging;
+        let Some(place) = self.waiting.iter().position(|waiting| !hangs(waiting.port())) else {
+            return false;
+        };
+        let travel = match self.waiting.remove(place) {
+            Waiting::Connect(id, port) => Travel::Syn(id, port),
+            Waiting::Request(fetch, path) => Travel::Request(fetch, path),
+        };
+        self.send(Duration::ZERO, travel);
+        true
+    }
+
+    // ---- The subject itself -------------------------------------------------------------------------------------------
+
+    fn tell(&mut self, input: Input<'_>) {
+        if let Some(subject) = &mut self.subject {
+            subject.tell(self.now, input, &mut self.recorder);
+        }
+    }
+
+    fn start(&mut self, session: Option<Session>) {
+        self.recorder.record(self.now, Seen::Started { with_session: session.is_some() });
+        self.tell(Input::Start { session });
+    }
+
+    /// Tells the subject to stop.
+    pub(super) fn stop(&mut self) {
+        self.remember_session();
+        self.tell(Input::Stop);
+        self.attend();
+    }
+
+    fn remember_session(&mut self) {
+        self.session = self.subject.as_ref().and_then(|subject| subject.machine().status().session);
+    }
+
+    fn act(&mut self, act: SubjectAct) {
+        let SubjectAct { act, session, op, count } = act;
+        self.recorder.record(self.now, Seen::Acted { act });
+        match act {
+            Act::Stop => self.stop(),
+            Act::Start | Act::Restart => {
+                if act == Act::Restart {
+                    self.stop();
+                }
+                let had = self.session.take();
+                self.start(had.filter(|_| session == Kept::Kept));
+            }
+            Act::Kill => {
+                self.remember_session();
+                let machine = (self.factory)();
+                if let Some(subject) = &mut self.subject {
+                    subject.kill(machine);
+                }
+            }
+            Act::Freeze | Act::Thaw => {
+                if let Some(subject) = &mut self.subject {
+                    if act == Act::Freeze { subject.freeze() } else { subject.thaw() }
+                }
+            }
+            Act::Send => {
+                for _ in 0..count {
+                    self.commands += 1;
+                    let id = CommandId(self.commands);
+                    self.tell(Input::Command(Command { id, op, d: payload_of(op) }));
+                }
+            }
+        }
+    }
+
+    // ---- The real network ---------------------------------------------------------------------------------------------
+
+    /// What the subject wants that only the real network can give.
+    pub(super) fn take_outside(&mut self) -> Vec<Want> {
+        std::mem::take(&mut self.outside)
+    }
+
+    /// The sockets that have been woken.
+    pub(super) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// By how much the worst of the subject's timers was late.
+    pub(super) fn late(&self) -> Duration {
+        self.late
+    }
+}
+
+/// What a command of an opcode carries: the least that Discord takes.
+fn payload_of(op: Opcode) -> Json {
+    let text = match op {
+        Opcode::PRESENCE_UPDATE => r#"{"since":null,"activities":[],"status":"online","afk":false}"#,
+        Opcode::VOICE_STATE_UPDATE => {
+            r#"{"guild_id":"1","channel_id":null,"self_mute":false,"self_deaf":false}"#
+        }
+        Opcode::REQUEST_GUILD_MEMBERS => r#"{"guild_id":"1","query":"a","limit":1}"#,
+        _ => "null",
+    };
+    Json::parse(text).expect("written above")
+}
+
+fn is_due(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| at <= now)
+}
+
+fn sooner(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Which of the fake's listeners a URL names in virtual time.
+fn port_of(url: &str) -> Option<Port> {
+    match url.strip_prefix("ws://")?.split(['/', '?', ':']).next()? {
+        MAIN_HOST => Some(Port::Main),
+        RESUME_HOST => Some(Port::Resume),
+        _ => None,
+    }
+}

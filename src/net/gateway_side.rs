@@ -1,0 +1,1141 @@
+//! The gateway's end of every connection: sockets, links and codec around the fake gateway and the schedule.
+//!
+//! Bytes of the subject's go through a link into the codec; what they say is traced, shown to the injector, and then told to
+//! the gateway. What the gateway wants sent meets its fate as a value, and only then is written as bytes:
+//!
+//! ```text
+//!   socket ─▶ Link ─▶ Decoder ─▶ trace ─▶ Injector::meet ─▶ Gateway::handle
+//!   socket ◀─ Link ◀─ frame() ◀─ trace ◀─ Injector::meet ◀─ Gateway::poll_output
+//! ```
+//!
+//! How a Close of the subject's is met (`on_close`) is decided here, since it is no business of the gateway's sessions.
+
+use super::codec::{self, Decoder, Opening, Unit, Upgrade};
+use super::record::Recorder;
+use super::timers::Timers;
+use super::transport::Transport;
+use super::wake::{self, Key, Queue};
+use crate::fault::{Act, Answer, AnswerCode, Event, HttpAnswer, Kept, OnClose, Port, SentSeq};
+use crate::faults::injector::Injector;
+use crate::faults::link::{Chunk, Link};
+use crate::faults::{self, Listening, Sight, Strike};
+use crate::machine::Response;
+use crate::protocol::{CloseCode, Envelope, Json, Opcode, ServerFrame};
+use crate::server::gateway::Gateway;
+use crate::server::{Input, Order, Output, rest};
+use crate::time::{Duration, Instant};
+use crate::trace::{Fate, Kind, Miss, Seen, Side};
+use bytes::{Buf as _, BytesMut};
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+
+/// How many bytes are read from a socket at once.
+const READ_SIZE: usize = 4096;
+/// How much of a message that is no payload is kept in the trace.
+const SHOWN_MAX: usize = 200;
+
+/// What the schedule does to the subject; the driver carries it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SubjectAct {
+    pub(super) act: Act,
+    pub(super) session: Kept,
+    pub(super) op: Opcode,
+    pub(super) count: u32,
+}
+
+/// How a connect is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// It may be accepted.
+    Open,
+    /// It is refused.
+    Refused,
+    /// It waits.
+    Hangs,
+}
+
+/// Where the WebSocket connection stands, seen from the gateway's end.
+#[derive(Debug)]
+enum Stage {
+    /// The upgrade is not answered. What the schedule wants sent waits until it is.
+    Upgrading { parked: Vec<Strike> },
+    /// Messages go both ways.
+    Open,
+    /// The gateway has sent its Close first.
+    Left,
+    /// The subject has sent its Close first; it will be, or has been, answered as the schedule says.
+    Closed,
+    /// The gateway sends no more and has said so with FIN, or by RST.
+    Over,
+}
+
+/// What is still to be read from a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Yes,
+    /// The schedule keeps the gateway from reading.
+    Stopped,
+    /// FIN or RST was read.
+    Done,
+}
+
+/// What is still to be written to a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Yes,
+    /// FIN follows what waits.
+    Fin,
+    /// FIN was sent, or the socket takes no more.
+    Done,
+}
+
+struct Connection {
+    port: Port,
+    transport: Transport,
+    waker: Waker,
+    inbound: Link,
+    outbound: Link,
+    decoder: Decoder,
+    stage: Stage,
+    reading: Reading,
+    writing: Writing,
+    /// Bytes that the socket has not taken.
+    unwritten: BytesMut,
+    /// How a Close is met on this connection only.
+    on_close: Option<OnClose<Duration>>,
+}
+
+/// Something that the gateway's end does later.
+#[derive(Debug)]
+enum Later {
+    /// A delayed frame goes out.
+    Frame(u32, ServerFrame),
+    /// A Close is answered.
+    Answer(u32, Option<CloseCode>, bool),
+    /// An upgrade is answered with something else than 101.
+    Http(u32, HttpAnswer<Duration>),
+}
+
+/// The gateway's end of everything.
+pub(super) struct GatewaySide {
+    gateway: Gateway,
+    injector: Injector,
+    connections: BTreeMap<u32, Connection>,
+    /// Connections with something in their links.
+    in_flight: Vec<u32>,
+    timers: Timers,
+    later: BTreeMap<(Instant, u64), Later>,
+    laters: u64,
+    listening: [Listening; 3],
+    /// How a Close is met unless the schedule says otherwise.
+    on_close: OnClose<Duration>,
+    /// How the schedule has it met on every connection.
+    on_close_everywhere: Option<OnClose<Duration>>,
+    latency: Duration,
+    accepted: u32,
+    acts: VecDeque<SubjectAct>,
+    queue: Arc<Queue>,
+    /// What a read fills.
+    scratch: Vec<u8>,
+    /// The text of the frame that was traced last.
+    encoded: Vec<u8>,
+}
+
+impl GatewaySide {
+    pub(super) fn new(
+        gateway: Gateway,
+        injector: Injector,
+        on_close: OnClose<Duration>,
+        latency: Duration,
+        queue: Arc<Queue>,
+    ) -> Self {
+        Self {
+            gateway,
+            injector,
+            connections: BTreeMap::new(),
+            in_flight: Vec::new(),
+            timers: Timers::default(),
+            later: BTreeMap::new(),
+            laters: 0,
+            listening: [Listening::Open; 3],
+            on_close,
+            on_close_everywhere: None,
+            latency,
+            accepted: 0,
+            acts: VecDeque::new(),
+            queue,
+            scratch: vec![0; READ_SIZE],
+            encoded: Vec::with_capacity(READ_SIZE),
+        }
+    }
+
+    // ---- The schedule -------------------------------------------------------------------------------------------------
+
+    pub(super) fn begin(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        self.injector.begin(now);
+        self.carry_out(now, to);
+    }
+
+    pub(super) fn chaos(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        self.injector.chaos(now);
+        self.carry_out(now, to);
+    }
+
+    pub(super) fn heal(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        self.injector.heal(now);
+        self.carry_out(now, to);
+    }
+
+    pub(super) fn next_fault(&self) -> Option<Instant> {
+        self.injector.due()
+    }
+
+    pub(super) fn fire_fault(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        self.injector.fire(now);
+        self.carry_out(now, to);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.injector.is_spent()
+    }
+
+    pub(super) fn next_act(&mut self) -> Option<SubjectAct> {
+        self.acts.pop_front()
+    }
+
+    /// Shows the schedule what happens, and does at once what it makes of it.
+    fn meet(
+        &mut self,
+        now: Instant,
+        event: Event,
+        number: u32,
+        path: Option<&str>,
+        to: &mut Recorder<'_>,
+    ) -> faults::Fate {
+        let port = self.connections.get(&number).map_or(Port::Main, |connection| connection.port);
+        let shard = self.gateway.shard_of(number);
+        let sight = Sight { event, connection: Some(number), port, path, shard };
+        let fate = self.injector.meet(now, &sight);
+        self.carry_out(now, to);
+        fate
+    }
+
+    /// Does what the schedule asks for.
+    fn carry_out(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        while let Some(strike) = self.injector.poll_strike() {
+            self.strike(now, strike, to);
+        }
+    }
+
+    fn strike(&mut self, now: Instant, strike: Strike, to: &mut Recorder<'_>) {
+        if let Some(number) = needs_upgrade(&strike)
+            && let Some(Connection { stage: Stage::Upgrading { parked }, .. }) =
+                self.connections.get_mut(&number)
+        {
+            parked.push(strike);
+            return;
+        }
+        match strike {
+            Strike::Struck { fault, connection } => to.record(now, Seen::Struck { fault, connection }),
+            Strike::Healed { fault } => to.record(now, Seen::Healed { fault }),
+            Strike::Silence { connection, direction } => {
+                self.links(connection, direction, Link::silence);
+            }
+            Strike::Hold { connection, direction } => self.links(connection, direction, Link::hold),
+            Strike::Release { connection, direction } => {
+                self.links(connection, direction, |link| link.release(now));
+                self.note_flight(connection);
+            }
+            Strike::Slow { connection, direction, by } => {
+                self.links(connection, direction, |link| link.slow(by));
+            }
+            Strike::StopReading { connection, window } => {
+                if let Some(connection) = self.connections.get_mut(&connection)
+                    && connection.reading == Reading::Yes
+                {
+                    connection.reading = Reading::Stopped;
+                    connection.transport.set_window(window as usize);
+                }
+            }
+            Strike::Read { connection } => {
+                if let Some(connection) = self.connections.get_mut(&connection)
+                    && connection.reading == Reading::Stopped
+                {
+                    connection.reading = Reading::Yes;
+                    connection.waker.wake_by_ref();
+                }
+            }
+            Strike::Reset { connection } => self.reset(now, connection, to),
+            Strike::Fin { connection } => self.fin(now, connection, to),
+            Strike::OnClose { connection: Some(number), on_close } => {
+                if let Some(connection) = self.connections.get_mut(&number) {
+                    connection.on_close = on_close;
+                }
+            }
+            Strike::OnClose { connection: None, on_close } => self.on_close_everywhere = on_close,
+            Strike::Listen { port, listening } => self.listening[port as usize] = listening,
+            Strike::Close { connection, code, reason } => {
+                // On a connection that is closing the gateway has nothing more to say, but a schedule may.
+                let is_open = self
+                    .connections
+                    .get(&connection)
+                    .is_some_and(|connection| matches!(connection.stage, Stage::Open));
+                if is_open {
+                    self.order(now, connection, &Order::Close { code, reason }, to);
+                } else {
+                    self.send_close(now, connection, code, &reason, Fate::Injected, to);
+                }
+            }
+            Strike::RequestHeartbeat { connection } => {
+                self.order(now, connection, &Order::RequestHeartbeat, to);
+            }
+            Strike::Reconnect { connection, cut_after } => {
+                self.order(now, connection, &Order::Reconnect { cut_after }, to);
+            }
+            Strike::InvalidSession { connection, resumable, cut_after } => {
+                self.order(now, connection, &Order::InvalidSession { resumable, cut_after }, to);
+            }
+            Strike::Send { connection, op: Opcode::DISPATCH, d, s: SentSeq::Usual, t } => {
+                let t = t.unwrap_or_default();
+                self.order(now, connection, &Order::Dispatch { t, d }, to);
+            }
+            Strike::Send { connection, op, d, s, t } => {
+                let s = match s {
+                    SentSeq::Number(s) => Some(s),
+                    SentSeq::Null | SentSeq::Usual => None,
+                };
+                self.write_frame(now, connection, &ServerFrame { t, s, op, d }, Fate::Injected, to);
+            }
+            Strike::BadFrame { connection, bytes, binary } => {
+                self.write_bad(now, connection, &bytes, binary, to);
+            }
+            Strike::Ping { connection } => {
+                let (kind, text) = (Kind::Ping, String::new());
+                self.trace_message(now, connection, Side::Gateway, Fate::Injected, kind, text, to);
+                let mut bytes = Vec::new();
+                codec::frame(&mut bytes, Opening::Ping, b"gwtool");
+                self.write(now, connection, bytes);
+            }
+            Strike::Subject { act, session, op, count } => {
+                self.acts.push_back(SubjectAct { act, session, op, count });
+            }
+        }
+    }
+
+    fn order(&mut self, now: Instant, connection: u32, order: &Order, to: &mut Recorder<'_>) {
+        self.gateway.handle(now, Input::Order { connection, order });
+        self.react(now, to);
+    }
+
+    fn links(
+        &mut self,
+        number: u32,
+        direction: crate::fault::Direction,
+        mut change: impl FnMut(&mut Link),
+    ) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            if direction.to_gateway() {
+                change(&mut connection.inbound);
+            }
+            if direction.to_subject() {
+                change(&mut connection.outbound);
+            }
+        }
+    }
+
+    // ---- Accepting ----------------------------------------------------------------------------------------------------
+
+    /// How a connect on a port is met now. One that is refused or hangs is told to the schedule.
+    pub(super) fn door(&mut self, now: Instant, port: Port, to: &mut Recorder<'_>) -> Door {
+        let door = match self.listening[port as usize] {
+            Listening::Open | Listening::Resetting => return Door::Open,
+            Listening::Refusing => Door::Refused,
+            Listening::Hanging => Door::Hangs,
+        };
+        self.injector.missed(now, port);
+        self.carry_out(now, to);
+        if door == Door::Refused {
+            to.at_gateway(now, Seen::Missed { port, why: Miss::Refused });
+        }
+        door
+    }
+
+    /// How a listener is to meet connects now.
+    pub(super) fn listening(&self, port: Port) -> Listening {
+        self.listening[port as usize]
+    }
+
+    /// Accepts a connection and gives it its number.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        port: Port,
+        transport: Transport,
+        already_read: &[u8],
+        to: &mut Recorder<'_>,
+    ) -> u32 {
+        self.accepted += 1;
+        let number = self.accepted;
+        to.at_gateway(now, Seen::Accepted { connection: number, port });
+        let mut inbound = Link::new(self.latency);
+        if !already_read.is_empty() {
+            inbound.push(now, Chunk::Bytes(already_read.to_vec()));
+            self.in_flight.push(number);
+        }
+        let connection = Connection {
+            port,
+            transport,
+            waker: wake::waker(Key::Gateway(number), &self.queue),
+            inbound,
+            outbound: Link::new(self.latency),
+            decoder: Decoder::default(),
+            stage: Stage::Upgrading { parked: Vec::new() },
+            reading: Reading::Yes,
+            writing: Writing::Yes,
+            unwritten: BytesMut::new(),
+            on_close: None,
+        };
+        self.connections.insert(number, connection);
+        let resets = self.listening[port as usize] == Listening::Resetting;
+        self.meet(now, Event::Accept, number, None, to);
+        if resets {
+            self.reset(now, number, to);
+        }
+        number
+    }
+
+    // ---- Reading ------------------------------------------------------------------------------------------------------
+
+    /// Reads and writes what a socket has and takes.
+    pub(super) fn poll(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
+        self.flush(number);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while let Some(connection) = self.connections.get_mut(&number)
+            && connection.reading == Reading::Yes
+        {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let waker = connection.waker.clone();
+            let mut cx = Context::from_waker(&waker);
+            let chunk = match Pin::new(&mut connection.transport).poll_read(&mut cx, &mut buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Chunk::Fin,
+                Poll::Ready(Ok(())) => Chunk::Bytes(buffer.filled().to_vec()),
+                Poll::Ready(Err(_)) => Chunk::Rst,
+            };
+            if !matches!(chunk, Chunk::Bytes(_)) {
+                connection.reading = Reading::Done;
+            }
+            if connection.inbound.is_instant() {
+                self.arrive(now, number, chunk, false, to);
+            } else {
+                connection.inbound.push(now, chunk);
+                self.note_flight(number);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    fn note_flight(&mut self, number: u32) {
+        if !self.in_flight.contains(&number) {
+            self.in_flight.push(number);
+        }
+    }
+
+    /// When something arrives next, at either end of any link.
+    pub(super) fn next_arrival(&self) -> Option<Instant> {
+        let arrivals = self.in_flight.iter().filter_map(|number| {
+            let connection = self.connections.get(number)?;
+            match (connection.inbound.next_arrival(), connection.outbound.next_arrival()) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            }
+        });
+        arrivals.min()
+    }
+
+    /// Lets one thing arrive that is due by `now`.
+    pub(super) fn fire_arrival(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        for place in 0..self.in_flight.len() {
+            let number = self.in_flight[place];
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            if let Some(arrival) = connection.inbound.pop(now) {
+                self.arrive(now, number, arrival.chunk, arrival.is_swallowed, to);
+            } else if let Some(arrival) = connection.outbound.pop(now) {
+                if !arrival.is_swallowed {
+                    self.leave(number, arrival.chunk);
+                }
+            } else {
+                continue;
+            }
+            break;
+        }
+        let connections = &self.connections;
+        self.in_flight.retain(|number| {
+            connections.get(number).is_some_and(|connection| {
+                connection.inbound.next_arrival().is_some()
+                    || connection.outbound.next_arrival().is_some()
+            })
+        });
+    }
+
+    /// Something of the subject's has reached the gateway's end.
+    fn arrive(
+        &mut self,
+        now: Instant,
+        number: u32,
+        chunk: Chunk,
+        is_swallowed: bool,
+        to: &mut Recorder<'_>,
+    ) {
+        let fate = if is_swallowed { Fate::Swallowed } else { Fate::Delivered };
+        match chunk {
+            Chunk::Bytes(bytes) => {
+                if let Some(connection) = self.connections.get_mut(&number) {
+                    connection.decoder.feed(&bytes);
+                }
+                self.decode(now, number, fate, to);
+            }
+            Chunk::Fin => {
+                let from = Side::Subject;
+                to.at_gateway(now, Seen::Fin { connection: number, from, fate });
+                self.meet(now, Event::Eof, number, None, to);
+                if fate == Fate::Delivered {
+                    self.fin(now, number, to);
+                } else {
+                    self.end(now, number, to);
+                }
+                self.forget_if_over(number);
+            }
+            Chunk::Rst => {
+                let from = Side::Subject;
+                to.at_gateway(now, Seen::Rst { connection: number, from, fate });
+                self.meet(now, Event::Eof, number, None, to);
+                self.end(now, number, to);
+                self.connections.remove(&number);
+            }
+        }
+    }
+
+    /// Takes apart what has arrived.
+    fn decode(&mut self, now: Instant, number: u32, fate: Fate, to: &mut Recorder<'_>) {
+        while let Some(connection) = self.connections.get_mut(&number) {
+            if let Stage::Upgrading { .. } = connection.stage {
+                let Some(upgrade) = connection.decoder.upgrade() else { break };
+                self.upgrade(now, number, upgrade, fate, to);
+                continue;
+            }
+            let Some(unit) = connection.decoder.next() else { break };
+            self.take(now, number, unit, fate, to);
+        }
+    }
+
+    fn upgrade(
+        &mut self,
+        now: Instant,
+        number: u32,
+        upgrade: Upgrade,
+        fate: Fate,
+        to: &mut Recorder<'_>,
+    ) {
+        let path = to.text(&upgrade.path);
+        to.at_gateway(now, Seen::Upgrade { connection: number, path });
+        let met = self.meet(now, Event::Upgrade, number, Some(&upgrade.path), to);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if fate == Fate::Swallowed || matches!(connection.stage, Stage::Over) {
+            connection.stage = Stage::Open;
+            return;
+        }
+        match (met, upgrade.response) {
+            (faults::Fate::Answer(answer), _) => {
+                let at = now + answer.delay;
+                connection.stage = Stage::Closed;
+                self.later(at, Later::Http(number, answer));
+            }
+            (faults::Fate::Withhold, _) => connection.stage = Stage::Open,
+            (_, Err(why)) => {
+                connection.stage = Stage::Closed;
+                let answer =
+                    HttpAnswer { status: 400, headers: Vec::new(), body: why, delay: Duration::ZERO };
+                self.later(now, Later::Http(number, answer));
+            }
+            (_, Ok(response)) => {
+                let port = connection.port;
+                let stage = std::mem::replace(&mut connection.stage, Stage::Open);
+                to.at_gateway(now, Seen::Upgraded { connection: number, status: 101 });
+                self.write(now, number, response);
+                self.gateway.handle(
+                    now,
+                    Input::Opened { connection: number, port, path: &upgrade.path },
+                );
+                self.react(now, to);
+                if let Stage::Upgrading { parked } = stage {
+                    for strike in parked {
+                        self.strike(now, strike, to);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant, number: u32, unit: Unit, fate: Fate, to: &mut Recorder<'_>) {
+        match unit {
+            Unit::Message { bytes, is_binary } => match Envelope::read_bytes(&bytes) {
+                Ok(frame) => self.take_frame(now, number, &frame, bytes.len(), fate, to),
+                Err(_) => {
+                    let kind = if is_binary { Kind::Binary } else { Kind::Text };
+                    let text = to.text(&shortened(&bytes));
+                    self.trace_message(now, number, Side::Subject, fate, kind, text, to);
+                    if fate == Fate::Delivered {
+                        self.gateway.handle(now, Input::Garbage { connection: number });
+                        self.react(now, to);
+                    }
+                }
+            },
+            Unit::Close { code, reason } => {
+                let code = code.map(CloseCode);
+                let from = Side::Subject;
+                let reason = to.text(&reason);
+                to.at_gateway(now, Seen::Close { connection: number, from, code, reason, fate });
+                self.meet(now, Event::Close, number, None, to);
+                if fate == Fate::Delivered {
+                    self.closed(now, number, code, to);
+                }
+            }
+            Unit::Ping(payload) => {
+                let text = shortened(&payload);
+                self.trace_message(now, number, Side::Subject, fate, Kind::Ping, text, to);
+                if fate == Fate::Delivered {
+                    let mut bytes = Vec::new();
+                    codec::frame(&mut bytes, Opening::Pong, &payload);
+                    self.write(now, number, bytes);
+                }
+            }
+            Unit::Pong => {
+                let text = String::new();
+                self.trace_message(now, number, Side::Subject, fate, Kind::Pong, text, to);
+            }
+            Unit::Broken(why) => {
+                let text = why.to_owned();
+                self.trace_message(now, number, Side::Subject, fate, Kind::Broken, text, to);
+                if fate == Fate::Delivered {
+                    self.send_close(now, number, Some(CloseCode(1002)), why, Fate::Delivered, to);
+                    self.fin(now, number, to);
+                }
+            }
+        }
+    }
+
+    fn take_frame(
+        &mut self,
+        now: Instant,
+        number: u32,
+        frame: &Envelope<'_>,
+        bytes: usize,
+        fate: Fate,
+        to: &mut Recorder<'_>,
+    ) {
+        let seen = Seen::Frame {
+            connection: number,
+            from: Side::Subject,
+            fate,
+            op: frame.op,
+            s: frame.s,
+            t: frame.t.as_ref().map(|t| t.0.clone().into_owned().into()),
+            d: to.payload(frame.op, frame.json()),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        };
+        to.at_gateway(now, seen);
+        let event = match frame.op {
+            Opcode::HEARTBEAT => Some(Event::Heartbeat),
+            Opcode::IDENTIFY => Some(Event::Identify),
+            Opcode::RESUME => Some(Event::Resume),
+            _ => None,
+        };
+        let met = match event {
+            Some(event) => self.meet(now, event, number, None, to),
+            None => faults::Fate::Deliver,
+        };
+        if fate == Fate::Swallowed {
+            return;
+        }
+        let input = match &met {
+            faults::Fate::Withhold => return,
+            faults::Fate::Refuse(by) => Input::Refused { connection: number, frame, by },
+            _ => Input::Frame { connection: number, frame, bytes },
+        };
+        self.gateway.handle(now, input);
+        self.react(now, to);
+    }
+
+    /// The subject's Close was read and is acted on.
+    fn closed(
+        &mut self,
+        now: Instant,
+        number: u32,
+        code: Option<CloseCode>,
+        to: &mut Recorder<'_>,
+    ) {
+        self.gateway.handle(now, Input::Closed { connection: number, code });
+        self.react(now, to);
+        let on_close = self.on_close(number);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        match connection.stage {
+            // The answer to the gateway's own.
+            Stage::Left => {
+                if on_close.fin {
+                    self.fin(now, number, to);
+                }
+            }
+            Stage::Open => {
+                connection.stage = Stage::Closed;
+                let answer = match on_close.code {
+                    AnswerCode::Same => code,
+                    AnswerCode::None => None,
+                    AnswerCode::Code(code) => Some(code),
+                };
+                match on_close.answer {
+                    Answer::AtOnce => self.answer(now, number, answer, on_close.fin, to),
+                    Answer::Late => {
+                        let later = Later::Answer(number, answer, on_close.fin);
+                        self.later(now + on_close.answer_after, later);
+                    }
+                    Answer::Never => {}
+                    Answer::Reset => self.reset(now, number, to),
+                }
+            }
+            Stage::Upgrading { .. } | Stage::Closed | Stage::Over => {}
+        }
+    }
+
+    fn on_close(&self, number: u32) -> OnClose<Duration> {
+        let own = self.connections.get(&number).and_then(|connection| connection.on_close);
+        own.or(self.on_close_everywhere).unwrap_or(self.on_close)
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        number: u32,
+        code: Option<CloseCode>,
+        fin: bool,
+        to: &mut Recorder<'_>,
+    ) {
+        self.send_close(now, number, code, "", Fate::Delivered, to);
+        if fin {
+            self.fin(now, number, to);
+        }
+    }
+
+    // ---- Writing ------------------------------------------------------------------------------------------------------
+
+    /// Carries out what the gateway asks for. What a frame's fate makes the gateway ask for in turn goes out before it.
+    fn react(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        while let Some(first) = self.gateway.poll_output() {
+            // Nearly always there is one or two; only a replay needs a list.
+            let Some(second) = self.gateway.poll_output() else {
+                self.obey(now, first, to);
+                continue;
+            };
+            let rest: Vec<Output> = std::iter::from_fn(|| self.gateway.poll_output()).collect();
+            self.obey(now, first, to);
+            self.obey(now, second, to);
+            for output in rest {
+                self.obey(now, output, to);
+            }
+        }
+    }
+
+    fn obey(&mut self, now: Instant, output: Output, to: &mut Recorder<'_>) {
+        match output {
+            Output::Send { connection, frame } => self.emit(now, connection, frame, to),
+            Output::Close { connection, code, reason } => {
+                self.send_close(now, connection, code, &reason, Fate::Delivered, to);
+            }
+            Output::Reset { connection } => self.reset(now, connection, to),
+            Output::Arm { timer, at } => self.timers.arm(timer, at),
+            Output::Disarm { timer } => self.timers.disarm(timer),
+        }
+    }
+
+    /// A frame of the gateway's meets its fate.
+    fn emit(
+        &mut self,
+        now: Instant,
+        number: u32,
+        frame: ServerFrame,
+        to: &mut Recorder<'_>,
+    ) {
+        let met = match event_of(&frame) {
+            Some(event) => self.meet(now, event, number, None, to),
+            None => faults::Fate::Deliver,
+        };
+        match met {
+            faults::Fate::Withhold => self.trace_frame(now, number, &frame, Fate::Withheld, to),
+            faults::Fate::Delay(at) if at > now => {
+                self.trace_frame(now, number, &frame, Fate::Held, to);
+                self.later(at, Later::Frame(number, frame));
+            }
+            faults::Fate::Duplicate => {
+                self.write_frame(now, number, &frame, Fate::Delivered, to);
+                self.write_frame(now, number, &frame, Fate::Injected, to);
+            }
+            faults::Fate::Interval(interval) => {
+                let order = Order::Interval(interval);
+                self.order(now, number, &order, to);
+                let frame = Gateway::hello(interval);
+                self.write_frame(now, number, &frame, Fate::Delivered, to);
+            }
+            faults::Fate::Deliver
+            | faults::Fate::Delay(_)
+            | faults::Fate::Answer(_)
+            | faults::Fate::Refuse(_) => {
+                self.write_frame(now, number, &frame, Fate::Delivered, to);
+            }
+        }
+    }
+
+    /// Traces a frame and writes it, unless the connection is silent or takes no more.
+    fn write_frame(
+        &mut self,
+        now: Instant,
+        number: u32,
+        frame: &ServerFrame,
+        fate: Fate,
+        to: &mut Recorder<'_>,
+    ) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if !connection.takes(fate) {
+            return;
+        }
+        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { fate };
+        self.trace_frame(now, number, frame, fate, to);
+        if fate != Fate::Swallowed {
+            // Just encoded for its length.
+            let mut bytes = Vec::new();
+            codec::frame(&mut bytes, Opening::Text, &self.encoded);
+            self.write(now, number, bytes);
+        }
+    }
+
+    fn write_bad(
+        &mut self,
+        now: Instant,
+        number: u32,
+        payload: &[u8],
+        is_binary: bool,
+        to: &mut Recorder<'_>,
+    ) {
+        let (kind, opening) = match is_binary {
+            true => (Kind::Binary, Opening::Binary),
+            false => (Kind::Text, Opening::Text),
+        };
+        let text = shortened(payload);
+        self.trace_message(now, number, Side::Gateway, Fate::Injected, kind, text, to);
+        let mut bytes = Vec::new();
+        codec::frame(&mut bytes, opening, payload);
+        self.write(now, number, bytes);
+    }
+
+    fn send_close(
+        &mut self,
+        now: Instant,
+        number: u32,
+        code: Option<CloseCode>,
+        reason: &str,
+        fate: Fate,
+        to: &mut Recorder<'_>,
+    ) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if matches!(connection.stage, Stage::Upgrading { .. } | Stage::Over) {
+            return;
+        }
+        if matches!(connection.stage, Stage::Open) {
+            connection.stage = Stage::Left;
+        }
+        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { fate };
+        let from = Side::Gateway;
+        let reason = reason.to_owned();
+        if fate != Fate::Swallowed {
+            let mut bytes = Vec::new();
+            codec::close(&mut bytes, code.map(|code| code.0), &reason);
+            self.write(now, number, bytes);
+        }
+        to.at_gateway(now, Seen::Close { connection: number, from, fate, code, reason });
+    }
+
+    /// FIN without more words.
+    fn fin(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
+        self.end(now, number, to);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if matches!(connection.stage, Stage::Over) {
+            return;
+        }
+        connection.stage = Stage::Over;
+        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { Fate::Delivered };
+        to.at_gateway(now, Seen::Fin { connection: number, from: Side::Gateway, fate });
+        self.put(now, number, Chunk::Fin);
+    }
+
+    /// RST.
+    fn reset(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
+        self.end(now, number, to);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if matches!(connection.stage, Stage::Over) {
+            return;
+        }
+        connection.stage = Stage::Over;
+        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { Fate::Delivered };
+        to.at_gateway(now, Seen::Rst { connection: number, from: Side::Gateway, fate });
+        if fate != Fate::Swallowed {
+            connection.reading = Reading::Done;
+        }
+        self.put(now, number, Chunk::Rst);
+    }
+
+    /// The connection is over for gateway and schedule.
+    fn end(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
+        self.gateway.handle(now, Input::Ended { connection: number });
+        self.react(now, to);
+        self.injector.ended(now, number);
+        self.carry_out(now, to);
+    }
+
+    fn write(&mut self, now: Instant, number: u32, bytes: Vec<u8>) {
+        self.put(now, number, Chunk::Bytes(bytes));
+    }
+
+    /// Puts something on its way to the subject.
+    fn put(&mut self, now: Instant, number: u32, chunk: Chunk) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if connection.outbound.is_instant() {
+            self.leave(number, chunk);
+        } else if !connection.outbound.is_silent() {
+            connection.outbound.push(now, chunk);
+            self.note_flight(number);
+        }
+    }
+
+    /// Something has come to the subject's end of the link: into the socket with it.
+    fn leave(&mut self, number: u32, chunk: Chunk) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        match chunk {
+            Chunk::Bytes(bytes) if connection.unwritten.is_empty() => {
+                connection.unwritten = BytesMut::from(bytes.as_slice());
+            }
+            Chunk::Bytes(bytes) => connection.unwritten.extend_from_slice(&bytes),
+            Chunk::Fin => connection.writing = Writing::Fin,
+            Chunk::Rst => {
+                connection.transport.abort();
+                self.connections.remove(&number);
+                return;
+            }
+        }
+        self.flush(number);
+    }
+
+    /// Writes what the socket takes.
+    fn flush(&mut self, number: u32) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if connection.writing == Writing::Done {
+            return;
+        }
+        let mut cx = Context::from_waker(&connection.waker);
+        let mut transport = Pin::new(&mut connection.transport);
+        while !connection.unwritten.is_empty() {
+            match transport.as_mut().poll_write(&mut cx, &connection.unwritten) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(n)) if n > 0 => connection.unwritten.advance(n),
+                // The end of it is read, not written: an RST is told to whichever call comes first, and the reader
+                // sees at least the FIN that it then looks like.
+                Poll::Ready(_) => {
+                    connection.unwritten.clear();
+                    connection.writing = Writing::Done;
+                    return;
+                }
+            }
+        }
+        if connection.writing == Writing::Fin {
+            let _ = transport.poll_shutdown(&mut cx);
+            connection.writing = Writing::Done;
+            self.forget_if_over(number);
+        }
+    }
+
+    /// Drops a connection that both sides have left. One that is silent is kept: no FIN and no RST may come out of it.
+    fn forget_if_over(&mut self, number: u32) {
+        let is_over = self.connections.get(&number).is_some_and(|connection| {
+            connection.reading == Reading::Done
+                && connection.inbound.next_arrival().is_none()
+                && connection.writing == Writing::Done
+        });
+        if is_over {
+            self.connections.remove(&number);
+        }
+    }
+
+    // ---- Time ---------------------------------------------------------------------------------------------------------
+
+    fn later(&mut self, at: Instant, what: Later) {
+        self.laters += 1;
+        self.later.insert((at, self.laters), what);
+    }
+
+    /// When the gateway's end has something to do by itself.
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        let later = self.later.first_key_value().map(|((at, _), _)| *at);
+        match (self.timers.next(), later) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Does one thing that is due by `now`.
+    pub(super) fn fire_timer(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        if let Some(entry) = self.later.first_entry()
+            && entry.key().0 <= now
+        {
+            match entry.remove() {
+                Later::Frame(number, frame) => {
+                    self.write_frame(now, number, &frame, Fate::Delivered, to);
+                }
+                Later::Answer(number, code, fin) => self.answer(now, number, code, fin, to),
+                Later::Http(number, answer) => {
+                    if self.connections.contains_key(&number) {
+                        let status = answer.status;
+                        to.at_gateway(now, Seen::Upgraded { connection: number, status });
+                        let bytes = codec::http_response(status, &answer.headers, &answer.body);
+                        self.write(now, number, bytes);
+                        self.fin(now, number, to);
+                    }
+                }
+            }
+        } else if let Some((_, timer)) = self.timers.pop(now) {
+            self.gateway.handle(now, Input::Fired(timer));
+            self.react(now, to);
+        }
+    }
+
+    // ---- REST ---------------------------------------------------------------------------------------------------------
+
+    /// Answers a request: what, and after how long.
+    pub(super) fn request(
+        &mut self,
+        now: Instant,
+        request: &rest::Request,
+        to: &mut Recorder<'_>,
+    ) -> (Response, Duration) {
+        let port = Port::Rest;
+        let path = Some(request.path.as_str());
+        let sight = Sight { event: Event::Request, connection: None, port, path, shard: None };
+        let fate = self.injector.meet(now, &sight);
+        self.carry_out(now, to);
+        let (response, delay, by_fault) = match fate {
+            faults::Fate::Answer(HttpAnswer { status, headers, body, delay }) => {
+                let response = Response { status, headers, body: body.into_bytes() };
+                (response, delay, true)
+            }
+            _ => (self.gateway.rest(now, request), Duration::ZERO, false),
+        };
+        let path = to.text(&request.path);
+        let (method, status) = (request.method.clone(), response.status);
+        to.at_gateway(now, Seen::Request { method, path, status, by_fault });
+        (response, delay)
+    }
+
+    // ---- Traces -------------------------------------------------------------------------------------------------------
+
+    /// Traces a frame of the gateway's, and leaves its text in `encoded`.
+    fn trace_frame(
+        &mut self,
+        now: Instant,
+        number: u32,
+        frame: &ServerFrame,
+        fate: Fate,
+        to: &mut Recorder<'_>,
+    ) {
+        self.encoded.clear();
+        frame.encode(&mut self.encoded);
+        // Only READY names addresses.
+        let d: Json = match frame.t.as_deref() {
+            Some("READY") => to.own_payload(&frame.d),
+            _ => frame.d.clone(),
+        };
+        let seen = Seen::Frame {
+            connection: number,
+            from: Side::Gateway,
+            fate,
+            op: frame.op,
+            s: frame.s,
+            t: frame.t.clone(),
+            d,
+            bytes: u32::try_from(self.encoded.len()).unwrap_or(u32::MAX),
+        };
+        to.at_gateway(now, seen);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of one trace entry")]
+    fn trace_message(
+        &self,
+        now: Instant,
+        number: u32,
+        from: Side,
+        fate: Fate,
+        kind: Kind,
+        text: String,
+        to: &mut Recorder<'_>,
+    ) {
+        let is_silent = from == Side::Gateway
+            && self.connections.get(&number).is_some_and(|connection| connection.outbound.is_silent());
+        let fate = if is_silent { Fate::Swallowed } else { fate };
+        to.at_gateway(now, Seen::Message { connection: number, from, fate, kind, text });
+    }
+}
+
+impl Connection {
+    /// Whether a frame still goes out. The gateway says nothing after a Close; a schedule may say anything until FIN.
+    fn takes(&self, fate: Fate) -> bool {
+        match self.stage {
+            Stage::Open => true,
+            Stage::Left | Stage::Closed => fate == Fate::Injected,
+            Stage::Upgrading { .. } | Stage::Over => false,
+        }
+    }
+}
+
+/// The connection on which a strike wants something sent that only an answered upgrade can carry.
+fn needs_upgrade(strike: &Strike) -> Option<u32> {
+    match strike {
+        Strike::Close { connection, .. }
+        | Strike::RequestHeartbeat { connection }
+        | Strike::Reconnect { connection, .. }
+        | Strike::InvalidSession { connection, .. }
+        | Strike::Send { connection, .. }
+        | Strike::BadFrame { connection, .. }
+        | Strike::Ping { connection } => Some(*connection),
+        _ => None,
+    }
+}
+
+/// What a frame of the gateway's is to a trigger.
+fn event_of(frame: &ServerFrame) -> Option<Event> {
+    match frame.op {
+        Opcode::HELLO => Some(Event::Hello),
+        Opcode::HEARTBEAT_ACK => Some(Event::Ack),
+        Opcode::DISPATCH => match frame.t.as_deref() {
+            Some("READY") => Some(Event::Ready),
+            Some("RESUMED") => Some(Event::Resumed),
+            Some("GUILD_CREATE") => None,
+            _ => Some(Event::Dispatch),
+        },
+        _ => None,
+    }
+}
+
+/// The beginning of a message, as text.
+fn shortened(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_MAX)]).into_owned();
+    if bytes.len() > SHOWN_MAX { text + "…" } else { text }
+}

@@ -1,0 +1,102 @@
+//! REST over real sockets: the fake's listener, and the client's requests. Both speak hyper; what is asked and answered are
+//! the values that virtual time passes directly.
+
+use super::dial::{self, Tls};
+use crate::machine::{FetchId, Response};
+use crate::protocol::Token;
+use crate::server::rest;
+use crate::time::Duration;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use url::Url;
+
+/// The longest REST answer that is read. `/gateway/bot` takes a few hundred bytes.
+const BODY_MAX: usize = 256 * 1024;
+
+/// A request that the fake's listener has read, and where its answer goes.
+pub(super) struct Asked {
+    pub(super) request: rest::Request,
+    pub(super) answer: oneshot::Sender<(Response, Duration)>,
+}
+
+/// Serves one connection of the REST listener until it ends; every request goes through `to`.
+pub(super) async fn serve(tcp: TcpStream, to: mpsc::UnboundedSender<Asked>) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let to = to.clone();
+        async move { Ok::<_, Infallible>(answer(request, to).await) }
+    });
+    // A connection that breaks is the client's affair; what it asked is in the trace.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(tcp), service)
+        .await;
+}
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    to: mpsc::UnboundedSender<Asked>,
+) -> hyper::Response<Full<Bytes>> {
+    let authorization = request.headers().get(hyper::header::AUTHORIZATION);
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let request = rest::Request {
+        method: request.method().as_str().to_owned(),
+        path,
+        authorization: authorization.and_then(|value| value.to_str().ok()).map(str::to_owned),
+    };
+    let (answer, answered) = oneshot::channel();
+    let asked = to.send(Asked { request, answer });
+    let Some((response, delay)) = (if asked.is_ok() { answered.await.ok() } else { None }) else {
+        // The run is over.
+        return hyper::Response::builder().status(503).body(Full::default()).expect("a status and no more");
+    };
+    tokio::time::sleep(delay).await;
+    let mut built = hyper::Response::builder().status(response.status);
+    for (name, value) in &response.headers {
+        built = built.header(name, value);
+    }
+    built.body(Full::from(response.body)).unwrap_or_else(|_| {
+        // A schedule may name a status or a header that HTTP does not have.
+        hyper::Response::builder().status(500).body(Full::default()).expect("a status and no more")
+    })
+}
+
+/// Asks for a path below an API's base URL.
+pub(super) async fn get(base: Url, path: &str, token: &Token, tls: &Tls) -> Result<Response, String> {
+    let mut url = base;
+    let joined = format!("{}{path}", url.path().trim_end_matches('/'));
+    url.set_path(&joined);
+    let transport = dial::connect(&url, tls).await.map_err(|end| end.to_string())?;
+    let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(transport))
+        .await
+        .map_err(|error| error.to_string())?;
+    tokio::task::spawn_local(connection);
+    let host = match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+        None => url.host_str().unwrap_or_default().to_owned(),
+    };
+    let agent = concat!("DiscordBot (gwtool, ", env!("CARGO_PKG_VERSION"), ")");
+    let request = hyper::Request::get(url.path())
+        .header(hyper::header::HOST, host)
+        .header(hyper::header::USER_AGENT, agent)
+        .header(hyper::header::AUTHORIZATION, format!("Bot {}", token.expose()))
+        .body(Full::<Bytes>::default())
+        .map_err(|error| error.to_string())?;
+    let response = send.send_request(request).await.map_err(|error| error.to_string())?;
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| error.to_string())?;
+    let headers = parts.headers.iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    Ok(Response {
+        status: parts.status.as_u16(),
+        headers: headers.collect(),
+        body: body.to_bytes().to_vec(),
+    })
+}
+
+/// A machine's request under way: its answer comes back under its id.
+pub(super) type Fetched = (FetchId, Result<Response, String>);

@@ -1,0 +1,237 @@
+//! One run of a scenario with a subject and a seed: everything is drawn, set up, run, and judged.
+
+use super::{Need, Outcome, Scenario};
+use crate::fault::{Lasts, Trigger};
+use crate::faults::schedule;
+use crate::net::run::{Setup, run as run_engine};
+use crate::net::{Interrupt, RunError};
+use crate::oracle::{Counts, Judge, Judgement, Verdict};
+use crate::protocol::Token;
+use crate::seed::{Draw, Seed, Stream};
+use crate::subjects::Name;
+use crate::time::{Duration, Span, SpanRange};
+use crate::trace::{
+    Clock, Entry, Header, IdentifyLimit, Observer, ScheduledFault, VERSION, Vantage,
+};
+use std::sync::{PoisonError, RwLock};
+
+/// Discord's own heartbeat interval.
+pub const INTERVAL_VIRTUAL: Duration = Duration::from_millis(41_250);
+/// The heartbeat interval of runs in real time, so that a run takes seconds.
+pub const INTERVAL_REAL: Duration = Duration::from_secs(2);
+/// The token that a subject is given. It must never be seen anywhere but in IDENTIFY, RESUME and REST headers.
+pub const CANARY: &str = "Z3d0b29s.Q2FuYXJ5.gwtool-canary-token-that-must-never-be-shown";
+/// How often a run in real time is repeated, alone, because gwtool's own timers were late.
+pub const REPEATS_MAX: u32 = 3;
+/// Latency each way that the seed draws from in virtual time.
+const LATENCY: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The subject.
+    pub subject: Name,
+    /// The seed.
+    pub seed: Seed,
+    /// The clock.
+    pub clock: Clock,
+    /// I, where it was given; otherwise the scenario's own, or the clock's.
+    pub interval: Option<Duration>,
+    /// How long the run may take on the wall clock.
+    pub timeout: Option<Duration>,
+    /// Whether the outcome keeps the entries of the trace.
+    pub keep_entries: bool,
+    /// A schedule that was drawn before, to be used again.
+    pub schedule: Option<Vec<ScheduledFault>>,
+}
+
+/// Runs in real time side by side, and those that have to be alone.
+#[derive(Debug, Default)]
+pub struct Machine(RwLock<()>);
+
+impl Plan {
+    /// I in this run.
+    pub fn interval(&self) -> Duration {
+        let default = match self.clock {
+            Clock::Virtual => INTERVAL_VIRTUAL,
+            Clock::Real => INTERVAL_REAL,
+        };
+        self.interval.or(self.scenario.interval).unwrap_or(default)
+    }
+
+    /// Why the scenario says nothing about this subject at this interval, if it does not.
+    fn not_judged(&self) -> Option<String> {
+        let least = self.scenario.min_interval.filter(|_| self.clock == Clock::Real);
+        if let Some(least) = least.filter(|least| self.interval() < *least) {
+            let (least, is) = (crate::time::show(least), crate::time::show(self.interval()));
+            return Some(format!("it needs a heartbeat interval of at least {least}, and it is {is}"));
+        }
+        let missing = self.scenario.needs.iter().find(|need| !self.subject.can(**need))?;
+        Some(format!("it needs a subject {}", missing.words()))
+    }
+
+    /// Everything that decides the run, drawn.
+    fn setup(&self) -> Setup {
+        let Self { scenario, subject, seed, clock, .. } = self;
+        let interval = self.interval();
+        let mut draw = seed.stream(Stream::Schedule);
+        let schedule = match &self.schedule {
+            Some(schedule) => schedule.clone(),
+            None => schedule::draw(&scenario.faults, interval, &mut draw),
+        };
+        let allowances = subject.allowances(&scenario.settings, interval);
+        let at = |span: Span| span.at(interval);
+        let login = allowances.attempt() + allowances.identify;
+        let latency = match (scenario.latency, clock) {
+            (Some(range), _) => drawn(range, interval, &mut seed.stream(Stream::Link)),
+            (None, Clock::Virtual) => seed.stream(Stream::Link).duration(LATENCY.0, LATENCY.1),
+            (None, Clock::Real) => Duration::ZERO,
+        };
+        let enforce = scenario.enforce;
+        let header = Header {
+            gwtool_trace: VERSION,
+            gwtool: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: scenario.name.clone(),
+            seed: seed.to_string(),
+            clock: *clock,
+            vantage: Vantage::Gateway,
+            interval,
+            subject: subject.to_string(),
+            allowances,
+            login_within: scenario.login_within.map_or(login, at),
+            chaos: scenario.chaos.map(at).unwrap_or_default().max(last_at(&schedule)),
+            recover_within: at(scenario.recover_within),
+            ends: scenario.ends,
+            on_close: scenario.on_close.answer,
+            shards: scenario.shards,
+            identify_limit: IdentifyLimit {
+                starts: enforce.identifies,
+                reset_after: enforce.reset_after,
+                max_concurrency: enforce.max_concurrency,
+            },
+            expect: scenario.expect.clone(),
+            schedule,
+            sees_delivery: true,
+            sees_process: false,
+        };
+        Setup {
+            header,
+            seed: *seed,
+            token: Token::new(CANARY),
+            hello_after: at(scenario.hello_after),
+            on_close: scenario.on_close.map(|range| drawn(range, interval, &mut draw)),
+            traffic: scenario.traffic.map(at),
+            enforce,
+            latency,
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// A range resolved at I and drawn.
+fn drawn(range: SpanRange, interval: Duration, draw: &mut Draw) -> Duration {
+    draw.duration(range.min.at(interval), range.max.at(interval))
+}
+
+/// When the last fault with a time of its own is over.
+fn last_at(schedule: &[ScheduledFault]) -> Duration {
+    let ends = schedule.iter().filter(|fault| !fault.is_skipped).map(|ScheduledFault { fault, .. }| {
+        match (&fault.trigger, fault.lasts) {
+            (Trigger::At { after, .. }, Lasts::For(time)) => *after + time,
+            (Trigger::At { after, .. }, _) => *after,
+            (Trigger::Every { .. } | Trigger::On { .. }, _) => Duration::ZERO,
+        }
+    });
+    ends.max().unwrap_or_default()
+}
+
+/// Runs a plan and judges what was seen. Observers see the header and then every entry; a run that is repeated begins again.
+pub fn run(
+    plan: &Plan,
+    observers: &mut [&mut dyn Observer],
+    machine: &Machine,
+    interrupt: &Interrupt,
+) -> Result<Outcome, RunError> {
+    let setup = plan.setup();
+    if let Some(reason) = plan.not_judged() {
+        return Ok(not_judged(setup.header, reason));
+    }
+    let mut repeats = 0;
+    loop {
+        let outcome = if repeats == 0 {
+            let _together = machine.0.read().unwrap_or_else(PoisonError::into_inner);
+            once(plan, &setup, observers, interrupt)?
+        } else {
+            let _alone = machine.0.write().unwrap_or_else(PoisonError::into_inner);
+            once(plan, &setup, observers, interrupt)?
+        };
+        if !outcome.1 || repeats == REPEATS_MAX || interrupt.is_raised() {
+            return Ok(Outcome { repeats, ..outcome.0 });
+        }
+        repeats += 1;
+    }
+}
+
+/// One run; and whether it was noisy.
+fn once(
+    plan: &Plan,
+    setup: &Setup,
+    observers: &mut [&mut dyn Observer],
+    interrupt: &Interrupt,
+) -> Result<(Outcome, bool), RunError> {
+    let started = std::time::Instant::now();
+    let mut judge = Judge::new(&setup.header);
+    let mut entries: Vec<Entry> = Vec::new();
+    for observer in observers.iter_mut() {
+        observer.begin(&setup.header);
+    }
+    let mut all: Vec<&mut dyn Observer> = vec![&mut judge];
+    if plan.keep_entries {
+        all.push(&mut entries);
+    }
+    for observer in observers.iter_mut() {
+        all.push(&mut **observer);
+    }
+    let seed = setup.seed;
+    let factory = |endpoints: &_| {
+        plan.subject.machine(endpoints, &plan.scenario.settings, seed.stream(Stream::Subject))
+    };
+    let ran = run_engine(setup, factory, all, interrupt)?;
+    let is_noisy = judge.is_noisy();
+    let judgement = judge.finish(&ran.recovery);
+    let outcome = Outcome {
+        header: setup.header.clone(),
+        judgement,
+        entries,
+        took: started.elapsed(),
+        repeats: 0,
+    };
+    Ok((outcome, is_noisy))
+}
+
+fn not_judged(header: Header, reason: String) -> Outcome {
+    let judgement = Judgement {
+        verdict: Verdict::NotJudged,
+        reasons: vec![reason],
+        findings: Vec::new(),
+        rules: Vec::new(),
+        not_judged: Vec::new(),
+        watched: Duration::ZERO,
+        counts: Counts::default(),
+    };
+    Outcome { header, judgement, entries: Vec::new(), took: Duration::ZERO, repeats: 0 }
+}
+
+impl Need {
+    /// What a subject has to be.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Commands => "whose application can be told to send commands",
+            Self::Compression => "that can be told to use compression",
+            Self::Delivery => "that reports what it delivered",
+            Self::Process => "that is a program",
+        }
+    }
+}
