@@ -1880,6 +1880,57 @@ mod tests {
         assert_eq!(node_delay(NODE_DELAY_MAX + 1), millis(1));
     }
 
+    #[test]
+    fn whatever_the_gateway_does_it_dies_of_nothing_but_its_two_throws() {
+        let mut outcomes = Vec::new();
+        for seed in 0..500 {
+            let mut draw = Seed(seed).stream(Stream::Schedule);
+            let plan: Vec<Conduct> = (0..12).map(|_| random(&mut draw)).collect();
+            let rig = Rig::new(seed, 300 + draw.below(2000), &plan).run(2 * MINUTE);
+            outcomes.push(rig.outcome());
+            // What is over is forgotten, however many connections there were.
+            assert!(rig.carbon.sockets.len() < 8, "{:?}", rig.carbon.sockets);
+            assert!(rig.carbon.tasks.len() < 8, "{:?}", rig.carbon.tasks);
+        }
+        for each in [CrashZ, CrashG, Lives, Loops, Hangs] {
+            assert!(outcomes.contains(&each), "{each:?} never came about");
+        }
+    }
+
+    fn random(draw: &mut Draw) -> Conduct {
+        let mut conduct = match draw.below(12) {
+            0 => Conduct::met_by(Meet::Refuse),
+            1 => Conduct::without_hello(),
+            2 => Conduct::acks(u32::try_from(draw.below(4)).unwrap()),
+            _ => Conduct::healthy(),
+        };
+        conduct.answers_close = draw.below(8) != 0;
+        for _ in 0..draw.below(3) {
+            let on = match draw.below(4) {
+                0 => On::Upgrade,
+                1 => On::Authenticated,
+                2 => On::Close,
+                _ => On::Beat(1),
+            };
+            let op9 = format!(r#"{{"t":null,"s":null,"op":9,"d":{}}}"#, draw.below(2) == 0);
+            let act = match draw.below(9) {
+                0 => send(OP1),
+                1 => send(OP7),
+                2 => Do::Send(op9),
+                3 => Do::Send(hello(500)),
+                4 => Do::Reset,
+                5 => Do::Fin,
+                6 => Do::Close(None),
+                7 => Do::Close(Some(CloseCode(
+                    4000 + u16::try_from(draw.below(16)).unwrap(),
+                ))),
+                _ => Do::Stop,
+            };
+            conduct = conduct.then_after(on, draw.part_of(BACKOFF_BASE), act);
+        }
+        conduct
+    }
+
     // ---- Stopping ----
 
     #[test]
