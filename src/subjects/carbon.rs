@@ -1,13 +1,15 @@
-//! The gateway client of Carbon 0.14, as a machine without I/O: a port of its lifecycle, with its faults kept.
+//! The gateway client of Carbon 0.14, as a machine without I/O: its lifecycle, ported with its faults kept.
 //!
-//! It exists to show what openclaw#65009 and #63387 show, at will: a run of it dies with the words that users saw, for the
-//! reason that was theirs. The engine runs it as it runs our own client, by [`Input`]s and [`Output`]s. It behaves as a Node
-//! program on the `ws` library does: every socket keeps its callbacks until it is closed, `setTimeout` and `setInterval` are
-//! [`Task`]s under numbers of their own, and an exception that nobody catches ends it ([`Output::Died`]).
+//! It exists to show what openclaw#65009 and #63387 show, at will: a run of it dies with the words that users
+//! saw, for the reason that was theirs. The engine runs it as it runs our own client, by [`Input`]s and
+//! [`Output`]s. It behaves as a Node program on the `ws` library does: every socket keeps its callbacks until
+//! it is closed, `setTimeout` and `setInterval` are tasks under numbers of their own, and an exception
+//! that nobody catches ends it ([`Output::Died`]).
 //!
-//! What is wrong in Carbon is marked `Kept from Carbon 0.14` where it stands; nothing here is to be mended, and nothing to be
-//! learned from but that. Where the port leaves Carbon: its metrics and its guild cache, which nobody sees from outside, are
-//! left out, every dispatch with a name counts as delivered, and arguments of commands are not checked.
+//! What is wrong in Carbon is marked `Kept from Carbon 0.14` where it stands; nothing here is to be mended,
+//! and nothing to be learned from but that. Where the port leaves Carbon: its metrics and its guild cache,
+//! which nobody sees from outside, are left out, every dispatch with a name counts as delivered, and
+//! arguments of commands are not checked.
 
 use crate::expect::Allowances;
 use crate::machine::{
@@ -89,7 +91,8 @@ impl Config {
 
 /// What happens to the repeating heartbeat where the first beat of a connection stops the heart.
 ///
-/// It is a setting only so that a test, or a doubter, can mend this one line and no other and see the crash go away.
+/// It is a setting only so that a test, or a doubter, can mend this one line and no other and see the crash
+/// go away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Orphan {
     /// It is armed all the same and belongs to nobody: Carbon 0.14.
@@ -98,8 +101,9 @@ pub enum Orphan {
     Mended,
 }
 
-/// What a run allows the port, at a heartbeat interval. A zombie is noticed at the second beat after the last ACK at the
-/// latest. Carbon bounds neither a connect nor the wait for HELLO or READY, so that there the patience is that of a program.
+/// What a run allows the port, at a heartbeat interval. A zombie is noticed at the second beat after the last
+/// ACK at the latest. Carbon bounds neither a connect nor the wait for HELLO or READY, so that there the
+/// patience is that of a program.
 pub fn allowances(interval: Duration) -> Allowances {
     Allowances {
         detect: 2 * interval,
@@ -110,7 +114,8 @@ pub fn allowances(interval: Duration) -> Allowances {
     }
 }
 
-/// Carbon's gateway client, with the bot around it: it listens to `error` events, and disconnects when it is told to stop.
+/// Carbon's gateway client, with the bot around it: it listens to `error` events, and disconnects when it is
+/// told to stop.
 #[derive(Debug)]
 pub struct Carbon {
     config: Config,
@@ -413,9 +418,11 @@ impl Carbon {
         self.connect(false)
     }
 
-    /// What a bot does on SIGTERM: it disconnects, and is gone once its event loop holds nothing but Carbon's metrics.
-    // Kept from Carbon 0.14: `disconnect` does not mark the connection as left, so that the `close` event that answers it is
-    // taken for a loss and reconnects. Only a stop without a living socket, during a backoff say, is one.
+    /// What a bot does on SIGTERM: it disconnects, and is gone once its event loop holds nothing but Carbon's
+    /// metrics.
+    // Kept from Carbon 0.14: `disconnect` does not mark the connection as left, so that the `close` event
+    // that answers it is taken for a loss and reconnects. Only a stop without a living socket, during a
+    // backoff say, is one.
     fn on_stop(&mut self) {
         self.disconnect();
         self.life = Life::Leaving;
@@ -434,7 +441,8 @@ impl Carbon {
         let fate = if !shared.is_connected {
             CommandFate::Refused
         } else if self.open_socket().is_none() {
-            // Kept from Carbon 0.14: between a Close and the `close` event a command vanishes, and nobody is told.
+            // Kept from Carbon 0.14: between a Close and the `close` event a command vanishes, and nobody is
+            // told.
             CommandFate::Sent
         } else if self.shared.commands.len() >= RATE_MAX {
             CommandFate::Refused
@@ -472,7 +480,8 @@ impl Carbon {
         }
         let pending = self.shared.reconnect_timeout.take();
         self.clear(pending);
-        // Kept from Carbon 0.14: the old socket is closed, but its heart goes on beating until the next HELLO.
+        // Kept from Carbon 0.14: the old socket is closed, but its heart goes on beating until the next
+        // HELLO.
         self.close_ws();
         let base = self
             .shared
@@ -522,7 +531,8 @@ impl Carbon {
         let after = code.map_or(String::new(), |code| format!(" after code {code}"));
         let attempts = self.config.attempts;
         if self.shared.reconnect_attempts >= attempts {
-            // Kept from Carbon 0.14: the heart goes on beating, here and below, on a connection that is marked as left.
+            // Kept from Carbon 0.14: the heart goes on beating, here and below, on a connection that is
+            // marked as left.
             self.emit_error(&format!(
                 "Max reconnect attempts ({attempts}) reached{after}"
             ));
@@ -567,8 +577,8 @@ impl Carbon {
     // ---- Carbon: the heartbeat ----
 
     fn start_heartbeat(&mut self, now: Instant, of: ConnectionId, interval: u64) {
-        // Kept from Carbon 0.14 (BUGS.md B02): `last_heartbeat_ack` is not set here, so that a beat which an earlier connection
-        // left un-ACKed condemns this one.
+        // Kept from Carbon 0.14 (carbon#350): `last_heartbeat_ack` is not set here, so that a beat which an
+        // earlier connection left un-ACKed condemns this one.
         self.stop_heartbeat();
         let first = node_delay(self.draw.below(interval.max(1)));
         let interval = node_delay(interval);
@@ -631,12 +641,14 @@ impl Carbon {
             self.emit_error("Invalid gateway payload received");
             return Ok(());
         };
-        // Kept from Carbon 0.14: any opcode's `s` counts, on any connection, one that is closing or not yet resumed included.
+        // Kept from Carbon 0.14: any opcode's `s` counts, on any connection, one that is closing or not yet
+        // resumed included.
         if let Some(s) = s {
             self.shared.sequence = Some(s);
         }
         let op = op.as_u64().and_then(|op| u8::try_from(op).ok());
-        // From here on no callback asks whether this connection is still the current one, and what it sends goes to `ws`.
+        // From here on no callback asks whether this connection is still the current one, and what it sends
+        // goes to `ws`.
         match op.map(Opcode) {
             Some(Opcode::HELLO) => return self.on_hello(now, connection, d),
             Some(Opcode::HEARTBEAT_ACK) => {
@@ -644,8 +656,8 @@ impl Carbon {
                 self.shared.round_trip = self.shared.beat_sent.map(|sent| now.since(sent));
             }
             Some(Opcode::HEARTBEAT) => {
-                // Kept from Carbon 0.14: the answer counts as un-ACKed, so that the next regular beat finds a zombie unless its
-                // ACK is faster.
+                // Kept from Carbon 0.14: the answer counts as un-ACKed, so that the next regular beat finds a
+                // zombie unless its ACK is faster.
                 self.shared.last_heartbeat_ack = false;
                 self.send_heartbeat(now);
             }
@@ -656,13 +668,14 @@ impl Carbon {
                     of: connection,
                     resumable,
                 };
-                // Kept from Carbon 0.14: the heart goes on beating, and nothing that happens meanwhile calls this off.
+                // Kept from Carbon 0.14: the heart goes on beating, and nothing that happens meanwhile calls
+                // this off.
                 self.set_timer(now, task, INVALID_SESSION_DELAY);
             }
             Some(Opcode::RECONNECT) => {
                 let closed = self.closed(connection);
                 if *closed {
-                    // Kept from Carbon 0.14 (BUGS.md B34): a second op 7, or one that crosses a Close, throws.
+                    // Kept from Carbon 0.14 (carbon#349): a second op 7, or one that crosses a Close, throws.
                     return Err(Uncaught(RECONNECT.into()));
                 }
                 *closed = true;
@@ -693,7 +706,8 @@ impl Carbon {
             .and_then(|interval| u64::try_from(interval.as_millis()).ok())
             .unwrap_or(0);
         self.start_heartbeat(now, connection, interval);
-        // Kept from Carbon 0.14: it resumes if it can, whatever `connect` was asked for and whichever URL it dialled.
+        // Kept from Carbon 0.14: it resumes if it can, whatever `connect` was asked for and whichever URL it
+        // dialled.
         let shared = &self.shared;
         let token = self.config.token.clone();
         let frame = match (&shared.session_id, shared.sequence) {
@@ -761,13 +775,15 @@ impl Carbon {
         };
         socket.ready = Ready::Open;
         self.shared.is_connecting = false;
-        // Kept from Carbon 0.14: an open socket counts as success, so that the delay never grows past its base.
+        // Kept from Carbon 0.14: an open socket counts as success, so that the delay never grows past its
+        // base.
         self.shared.reconnect_attempts = 0;
         self.log(Level::Debug, "the WebSocket is open");
     }
 
     fn on_error_event(&mut self, why: &str) {
-        // Kept from Carbon 0.14: here and in `close`, a late event of an old socket clears what a newer connect has set.
+        // Kept from Carbon 0.14: here and in `close`, a late event of an old socket clears what a newer
+        // connect has set.
         self.shared.is_connecting = false;
         self.emit_error(why);
     }
@@ -806,8 +822,8 @@ impl Carbon {
         }
     }
 
-    /// A `close` event follows every end. An `error` event precedes it where a connect failed or the gateway broke the WebSocket
-    /// protocol, but not where a connection was reset.
+    /// A `close` event follows every end. An `error` event precedes it where a connect failed or the gateway
+    /// broke the WebSocket protocol, but not where a connection was reset.
     fn on_end(&mut self, now: Instant, connection: ConnectionId, end: &End) {
         let Some(socket) = self.sockets.get_mut(&connection) else {
             return;
@@ -849,7 +865,8 @@ impl Carbon {
         }
     }
 
-    /// Node's next tick: nothing else comes between it and the callback that asked for it, so that it needs no timer.
+    /// Node's next tick: nothing else comes between it and the callback that asked for it, so that it needs
+    /// no timer.
     fn run_ticks(&mut self, now: Instant) {
         while let Some(connection) = self.ticks.pop() {
             self.on_error_event("WebSocket was closed before the connection was established");
@@ -886,7 +903,8 @@ impl Carbon {
         &mut self.socket(connection).closed
     }
 
-    /// What the garbage collector does: a socket that is over and that no task can reach any more is of no account.
+    /// What the garbage collector does: a socket that is over and that no task can reach any more is of no
+    /// account.
     fn forget_dead_sockets(&mut self) {
         let Self { sockets, tasks, .. } = self;
         sockets.retain(|id, socket| {
@@ -939,9 +957,9 @@ impl Carbon {
                 if is_stopped && self.config.orphan == Orphan::Mended {
                     return Ok(());
                 }
-                // Kept from Carbon 0.14 (BUGS.md B01, openclaw#65009): if that beat found a zombie, it has just stopped this
-                // heart, and what is armed here is an orphan. It throws one I later, unless a HELLO or a `close` event of
-                // another connection stops it first.
+                // Kept from Carbon 0.14 (openclaw#65009): if that beat found a zombie, it has just stopped
+                // this heart, and what is armed here is an orphan. It throws one I later, unless a HELLO or a
+                // `close` event of another connection stops it first.
                 let task = Task::Beat { of, interval };
                 self.shared.heartbeat_interval = Some(self.set_timer(now, task, interval));
                 Ok(())
@@ -1198,7 +1216,8 @@ mod tests {
             self
         }
 
-        /// Serves everything that is due by then, in the order of time; of what is due at once, arrivals come first.
+        /// Serves everything that is due by then, in the order of time; of what is due at once, arrivals come
+        /// first.
         fn run_to(&mut self, until: Instant) {
             while self.end.is_none() {
                 let event = self.events.first_key_value().map(|((at, _), _)| *at);
@@ -1450,7 +1469,8 @@ mod tests {
         )
     }
 
-    /// Plays a schedule over twenty seeds and demands one outcome of all of them, and a number of connections.
+    /// Plays a schedule over twenty seeds and demands one outcome of all of them, and a number of
+    /// connections.
     fn check(interval: u64, plan: &[Conduct], outcome: Outcome, connections: usize) {
         for seed in 0..20 {
             let rig = Rig::new(seed, interval, plan).run(MINUTE);
@@ -1781,8 +1801,8 @@ mod tests {
         let plan = [Conduct::healthy()
             .then(On::Authenticated, send(op9))
             .then_after(On::Authenticated, Duration::from_secs(1), Do::Reset)];
-        // The second connection is sound, and is left when the five seconds are over. Its `close` event clears what the third
-        // connect has set, and leaves the third as well, here before it is accepted.
+        // The second connection is sound, and is left when the five seconds are over. Its `close` event
+        // clears what the third connect has set, and leaves the third as well, here before it is accepted.
         check(3000, &plan, Lives, 3);
         let rig = Rig::new(1, 3000, &plan).run(MINUTE);
         assert_eq!(rig.links.len(), 4);

@@ -1,8 +1,9 @@
 //! Subjects: what a run can put under test, and the names by which `--subject` knows it.
 //!
-//! A subject is a machine in this process (our own client, the Carbon port) or a program that the engine starts. The machines
-//! here are pure: they open no socket, read no clock and draw no thread's randomness. They know neither our client nor the
-//! fake gateway, so that no mistake of ours can hide behind one of theirs.
+//! A subject is a machine in this process (our own client, the Carbon port) or a program that the engine
+//! starts. The machines here are pure: they open no socket, read no clock and draw no thread's randomness.
+//! They know neither our client nor the fake gateway, so that no mistake of ours can hide behind one of
+//! theirs.
 
 pub mod carbon;
 
