@@ -13,5 +13,6 @@ pub mod protocol;
 pub mod scenarios;
 pub mod seed;
 pub mod server;
+pub mod subjects;
 pub mod time;
 pub mod trace;
