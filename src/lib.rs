@@ -4,6 +4,7 @@
 //! `client`, `server`, `faults`, `subjects` and `oracle` are pure; `net` is the one engine that does I/O; `scenarios`,
 //! `reports` and `cmd` make a product of them.
 
+pub mod client;
 pub mod expect;
 pub mod fault;
 pub mod faults;
