@@ -279,6 +279,17 @@ pub enum Output {
     },
 }
 
+/// Where the fake's listeners are, as a subject is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The WebSocket URL at which sessions begin.
+    pub main: String,
+    /// The WebSocket URL that READY names.
+    pub resume: String,
+    /// The base URL of the REST API.
+    pub api: String,
+}
+
 /// Where a machine stands; it can be asked at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {

@@ -9,6 +9,8 @@
 pub mod backoff;
 pub mod lifecycle;
 pub mod outbox;
+pub mod probe;
+pub mod watched;
 
 pub use lifecycle::Lifecycle;
 

@@ -181,7 +181,11 @@ impl<'a> Driver<'a> {
             while let Some(key) = self.queue.pop() {
                 self.poll(key);
             }
-            if self.recorder.progress.as_ref().is_some_and(|p| p.phase() == Phase::Over) {
+            let is_over = match &self.recorder.progress {
+                Some(progress) => progress.phase() == Phase::Over,
+                None => self.subject.as_ref().is_some_and(SubjectSide::is_over),
+            };
+            if is_over {
                 return Next::Over;
             }
             let now = self.now;

@@ -4,6 +4,7 @@
 //! observers as it happens.
 
 mod codec;
+pub mod connect;
 mod dial;
 mod driver;
 mod gateway_side;

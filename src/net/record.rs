@@ -46,11 +46,6 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Whether what is seen at the client's end of a connection goes into the trace.
-    pub(super) fn is_at_client(&self) -> bool {
-        self.vantage == Vantage::Client
-    }
-
     /// A line that the subject logged, tokens and addresses replaced; a token in it is told of.
     pub(super) fn log(&mut self, at: Instant, level: Level, text: &str) {
         let text = self.said(at, "a log line", text);

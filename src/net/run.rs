@@ -9,7 +9,7 @@ use super::wall::{self, Ended, Listeners, Outside};
 use super::{Interrupt, RunError};
 use crate::fault::{OnClose, Port};
 use crate::faults::injector::Injector;
-use crate::machine::Machine;
+use crate::machine::{Endpoints, Machine};
 use crate::progress::{Progress, Recovery};
 use crate::protocol::Token;
 use crate::seed::{Seed, Stream};
@@ -17,20 +17,10 @@ use crate::server::gateway::Gateway;
 use crate::server::{self, Enforce};
 use crate::time::{Duration, Instant};
 use crate::trace::{Clock, Header, Observer, Redactor, Seen};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::task::LocalSet;
 use url::Url;
-
-/// Where the fake's listeners are, as a subject is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoints {
-    /// The WebSocket URL at which sessions begin.
-    pub main: String,
-    /// The WebSocket URL that READY names.
-    pub resume: String,
-    /// The base URL of the REST API.
-    pub api: String,
-}
 
 /// Everything that decides a run.
 #[derive(Debug, Clone)]
@@ -117,7 +107,9 @@ pub fn run<'a>(
             let tls = Tls::trusting_nobody();
             let mut outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
             driver.begin(armed(&setup.header));
-            let ended = wall::run(&mut driver, &mut outside, interrupt, setup.timeout);
+            let ended = wall::run(&mut driver, &mut outside, interrupt, setup.timeout, &mut || {
+                ControlFlow::Continue(())
+            });
             let ended = LocalSet::new().block_on(&runtime, ended);
             // The subject's timers are gwtool's own: if they were late, what was measured may be the machine's doing.
             let late = driver.late();

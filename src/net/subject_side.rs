@@ -86,7 +86,7 @@ pub(super) struct SubjectSide {
 
 /// Whether the machine still acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+enum Life {
     /// It was not started, or has stopped.
     Idle,
     /// It runs.
@@ -112,8 +112,9 @@ impl SubjectSide {
         }
     }
 
-    pub(super) fn life(&self) -> Life {
-        self.life
+    /// Whether the machine has come to its end and holds nothing open any more.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.life, Life::Idle | Life::Dead) && self.connections.is_empty()
     }
 
     pub(super) fn machine(&self) -> &dyn Machine {

@@ -15,13 +15,14 @@ use super::wake::{self, Key};
 use super::{Interrupt, RunError};
 use crate::fault::Port;
 use crate::faults::Listening;
-use crate::machine::FetchId;
+use crate::machine::{End, FetchId};
 use crate::protocol::Token;
 use crate::time::{Duration, Instant};
 use crate::trace::{Miss, Seen};
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -56,6 +57,9 @@ struct Limbo {
     read: Vec<u8>,
 }
 
+/// Says whether a gateway's URL may be connected to.
+pub(super) type Guard = Box<dyn Fn(&Url) -> bool>;
+
 /// The real network around a driver.
 pub(super) struct Outside {
     listeners: Option<Listeners>,
@@ -64,6 +68,8 @@ pub(super) struct Outside {
     api: Option<Url>,
     token: Token,
     tls: Tls,
+    /// Which gateways may be connected to.
+    guard: Guard,
     asked: (mpsc::UnboundedSender<Asked>, mpsc::UnboundedReceiver<Asked>),
     fetched: (mpsc::UnboundedSender<Fetched>, mpsc::UnboundedReceiver<Fetched>),
     waker: Waker,
@@ -85,10 +91,16 @@ impl Outside {
             api,
             token,
             tls,
+            guard: Box::new(|_| true),
             asked: mpsc::unbounded_channel(),
             fetched: mpsc::unbounded_channel(),
             waker: wake::waker(Key::Outside, driver.queue()),
         }
+    }
+
+    /// Only gateways that the guard lets pass are connected to.
+    pub(super) fn guarded_by(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     /// Brings the driver what has come from outside, and sees to what it wants there. Says whether there was anything.
@@ -123,8 +135,14 @@ impl Outside {
     fn grant(&mut self, driver: &mut Driver<'_>, want: Want) {
         match want {
             Want::Open(id, url) => {
-                if let Some(subject) = &mut driver.subject {
-                    subject.dial(id, dial::dial(&url, &self.tls));
+                let Some(subject) = &mut driver.subject else { return };
+                match Url::parse(&url) {
+                    Ok(parsed) if !(self.guard)(&parsed) => {
+                        let host = parsed.host_str().unwrap_or_default();
+                        let why = format!("the token must not go to `{host}`, which is not the host it was given for");
+                        subject.failed(driver.now, id, End::Failed(why), &mut driver.recorder);
+                    }
+                    _ => subject.dial(id, dial::dial(&url, &self.tls)),
                 }
             }
             Want::Fetch(fetch, path) => self.fetch(fetch, path),
@@ -267,12 +285,14 @@ pub(super) enum Ended {
     TimedOut,
 }
 
-/// Runs a driver in real time until its run is over, somebody interrupts, or the time is up.
+/// Runs a driver in real time until its run is over, somebody interrupts, or the time is up. `lap` is called whenever
+/// something may have happened, and may end the run.
 pub(super) async fn run(
     driver: &mut Driver<'_>,
     outside: &mut Outside,
     interrupt: &Interrupt,
     until: Option<Duration>,
+    lap: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Ended {
     let start = tokio::time::Instant::now() - driver.now.since(Instant::ZERO);
     let until = until.map(|until| driver.now + until);
@@ -286,12 +306,13 @@ pub(super) async fn run(
         outside.attend(driver);
         let next = driver.settle();
         if next == Next::Over {
+            let _ = lap();
             return Ended::Over;
         }
         if outside.attend(driver) {
             continue;
         }
-        if interrupt.is_raised() {
+        if lap().is_break() || interrupt.is_raised() {
             return Ended::Interrupted;
         }
         if until.is_some_and(|until| driver.now >= until) {

@@ -1,14 +1,15 @@
 //! One run of a scenario with a subject and a seed: everything is drawn, set up, run, and judged.
 
-use super::{Need, Outcome, Scenario};
+use super::{Outcome, Scenario};
 use crate::fault::{Lasts, Trigger};
 use crate::faults::schedule;
+use crate::machine::Endpoints;
 use crate::net::run::{Setup, run as run_engine};
 use crate::net::{Interrupt, RunError};
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
 use crate::protocol::Token;
 use crate::seed::{Draw, Seed, Stream};
-use crate::subjects::Name;
+use crate::subjects::{Name, Need};
 use crate::time::{Duration, Span, SpanRange};
 use crate::trace::{
     Clock, Entry, Header, IdentifyLimit, Observer, ScheduledFault, VERSION, Vantage,
@@ -195,8 +196,9 @@ fn once(
         all.push(&mut **observer);
     }
     let seed = setup.seed;
-    let factory = |endpoints: &_| {
-        plan.subject.machine(endpoints, &plan.scenario.settings, seed.stream(Stream::Subject))
+    let factory = |endpoints: &Endpoints| {
+        let draw = seed.stream(Stream::Subject);
+        plan.subject.machine(endpoints, &setup.token, &plan.scenario.settings, draw)
     };
     let ran = run_engine(setup, factory, all, interrupt)?;
     let is_noisy = judge.is_noisy();

@@ -1,15 +1,41 @@
 //! Subjects: what a run can put under test, and the names by which `--subject` knows it.
 //!
-//! A subject is a machine in this process (our own client, the Carbon port) or a program that the engine
-//! starts. The machines here are pure: they open no socket, read no clock and draw no thread's randomness.
-//! They know neither our client nor the fake gateway, so that no mistake of ours can hide behind one of
-//! theirs.
+//! A subject is a machine in this process: our own client, or the Carbon port. The machines are pure: they open no socket, read
+//! no clock and draw no thread's randomness, and they know neither each other nor the fake gateway, so that no mistake of
+//! ours can hide behind one of theirs. Only this file, the register, knows them all.
 
 pub mod carbon;
 
+use crate::client::{self, Discovery, Lifecycle};
+use crate::expect::Allowances;
+use crate::machine::{Endpoints, Machine};
+use crate::protocol::Token;
+use crate::seed::Draw;
+use crate::time::Duration;
+use carbon::{Carbon, Orphan};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
+
+/// What a scenario needs of a subject; without it the scenario is not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// Its application can be told to send commands.
+    Commands,
+    /// It can be told to use compression.
+    Compression,
+    /// It reports what it delivered.
+    Delivery,
+    /// It is a program.
+    Process,
+}
+
+/// What a scenario tells the subject of its own settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// How many reconnect attempts in a row before it gives up; `None` for its own default.
+    pub attempts: Option<u32>,
+}
 
 /// A subject that runs in this process, as `--subject` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +60,52 @@ impl Name {
             Self::CarbonMended => "carbon-0.14-mended",
         }
     }
+}
+
+impl Name {
+    /// Whether it can do what a scenario needs.
+    pub const fn can(self, need: Need) -> bool {
+        match need {
+            Need::Commands | Need::Delivery => true,
+            Need::Compression | Need::Process => false,
+        }
+    }
+
+    /// The time that it may allow itself at a heartbeat interval.
+    pub fn allowances(self, settings: &Settings, interval: Duration) -> Allowances {
+        match self {
+            Self::Gwtool => {
+                let config = client_config(Token::new(""), settings);
+                config.allowances(interval)
+            }
+            Self::Carbon | Self::CarbonMended => carbon::allowances(interval),
+        }
+    }
+
+    /// Its machine, set up for a gateway and a token, drawing from its own stream.
+    pub fn machine(
+        self,
+        endpoints: &Endpoints,
+        token: &Token,
+        settings: &Settings,
+        draw: Draw,
+    ) -> Box<dyn Machine> {
+        let orphan = match self {
+            Self::Gwtool => {
+                return Box::new(Lifecycle::new(client_config(token.clone(), settings), draw));
+            }
+            Self::Carbon => Orphan::Kept,
+            Self::CarbonMended => Orphan::Mended,
+        };
+        let mut config = carbon::Config { orphan, ..carbon::Config::new(token.clone(), &endpoints.main) };
+        config.attempts = settings.attempts.unwrap_or(config.attempts);
+        Box::new(Carbon::new(config, draw))
+    }
+}
+
+/// Our client as it runs against the fake: it asks `/gateway/bot`, so that REST faults and limits reach it.
+fn client_config(token: Token, settings: &Settings) -> client::Config {
+    client::Config { attempts: settings.attempts, ..client::Config::new(token, Discovery::Ask) }
 }
 
 impl fmt::Display for Name {

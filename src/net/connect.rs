@@ -1,0 +1,215 @@
+//! Our own client over real sockets: against Discord, against any gateway, or against the embedded fake.
+
+use super::dial::Tls;
+use super::driver::{Driver, Factory, Network};
+use super::gateway_side::GatewaySide;
+use super::record::Recorder;
+use super::wake::Queue;
+use super::wall::{self, Ended, Listeners, Outside};
+use super::{Interrupt, RunError};
+use crate::client::probe::Probe;
+use crate::client::watched::{Ear, Watched};
+use crate::client::{self, Discovery, Lifecycle};
+use crate::fault::{OnClose, Port};
+use crate::faults::injector::Injector;
+use crate::machine::Machine;
+use crate::news::{Finish, News, Summary};
+use crate::protocol::Token;
+use crate::seed::{Seed, Stream};
+use crate::server::gateway::Gateway;
+use crate::server::{self, Enforce};
+use crate::time::{Duration, Instant};
+use crate::trace::{Redactor, Vantage};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tokio::task::LocalSet;
+use url::Url;
+
+/// The REST API of Discord.
+pub const DISCORD_API: &str = "https://discord.com/api/v10";
+/// Where a probe looks that asks nobody.
+pub const DISCORD_GATEWAY: &str = "wss://gateway.discord.gg/?v=10&encoding=json";
+/// The embedded fake's heartbeat interval: short enough to see some.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How often the embedded fake sends a message.
+const TRAFFIC: Duration = Duration::from_millis(500);
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(6);
+/// What stands in IDENTIFY where no token may be sent.
+const NO_TOKEN: &str = "no-token-was-given";
+
+/// Where to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The fake gateway, started in this process, over loopback.
+    Embedded {
+        /// Its heartbeat interval.
+        interval: Option<Duration>,
+    },
+    /// A gateway's URL. The token is sent there if there is one.
+    Gateway(Url),
+    /// Whatever gateway a REST API names.
+    Api(Url),
+    /// Discord.
+    Discord,
+}
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where to connect.
+    pub target: Target,
+    /// The token; `None` sends a placeholder.
+    pub token: Option<Token>,
+    /// Whether to stop before IDENTIFY.
+    pub is_probe: bool,
+    /// How long to stay; `None` until the interrupt.
+    pub duration: Option<Duration>,
+}
+
+/// Connects and tells what happens, until it is over.
+pub fn run(
+    plan: &Plan,
+    tell: &mut dyn FnMut(&News) -> ControlFlow<()>,
+    interrupt: &Interrupt,
+) -> Result<Summary, RunError> {
+    let runtime = wall::runtime()?;
+    let _entered = runtime.enter();
+    let seed = Seed(rand::random());
+    let token = plan.token.clone().unwrap_or_else(|| Token::new(NO_TOKEN));
+    let queue = Arc::new(Queue::default());
+    let (mut gateway, mut listeners, mut api) = (None, None, None);
+    let discovery = match &plan.target {
+        Target::Embedded { interval } => {
+            let opened = Listeners::new()?;
+            let main_url = format!("ws://{}", opened.address(Port::Main)?);
+            let config = server::Config {
+                interval: interval.unwrap_or(INTERVAL),
+                token: None,
+                hello_after: Duration::ZERO,
+                resume_url: format!("ws://{}", opened.address(Port::Resume)?),
+                main_url: main_url.clone(),
+                shards: 1,
+                traffic: Some(TRAFFIC),
+                enforce: Enforce::default(),
+            };
+            api = Url::parse(&format!("http://{}/api", opened.address(Port::Rest)?)).ok();
+            let interval = config.interval;
+            let fake = Gateway::new(config, seed.stream(Stream::Gateway));
+            let injector = Injector::new(&[], interval);
+            let queue = Arc::clone(&queue);
+            let on_close = OnClose::default();
+            gateway = Some(GatewaySide::new(fake, injector, on_close, Duration::ZERO, queue));
+            listeners = Some(opened);
+            if plan.is_probe { Discovery::Url(main_url) } else { Discovery::Ask }
+        }
+        Target::Gateway(url) => Discovery::Url(url.to_string()),
+        Target::Api(url) => {
+            api = Some(url.clone());
+            Discovery::Ask
+        }
+        Target::Discord if plan.is_probe => Discovery::Url(DISCORD_GATEWAY.to_owned()),
+        Target::Discord => {
+            api = Url::parse(DISCORD_API).ok();
+            Discovery::Ask
+        }
+    };
+    let draw = seed.stream(Stream::Subject);
+    let config = client::Config::new(token.clone(), discovery.clone());
+    let patience = config.deadlines.hello;
+    let machine: Box<dyn Machine> = match discovery {
+        Discovery::Url(url) if plan.is_probe => Box::new(Probe::new(with_query(&url), patience)),
+        _ => Box::new(Lifecycle::new(config, draw)),
+    };
+    let (watched, ear) = Watched::new(machine);
+    let mut watched: Option<Box<dyn Machine>> = Some(Box::new(watched));
+    let factory: Factory<'_> = Box::new(move || watched.take().expect("nobody kills this client"));
+    let recorder =
+        Recorder::new(None, Vantage::Client, Vec::new(), Redactor::new(token.clone()), Vec::new());
+    let order = seed.stream(Stream::Link);
+    let authorization = String::new();
+    let mut driver =
+        Driver::new(gateway, factory, recorder, queue, Network::Real, order, authorization);
+    let tls = Tls::of_this_machine();
+    let guard = guard_of(&plan.target, plan.token.is_some());
+    let mut outside = Outside::new(&driver, listeners, api, token, tls).guarded_by(guard);
+
+    driver.begin([]);
+    let local = LocalSet::new();
+    let told = interrupt.clone();
+    let mut lap = || {
+        while let Some(news) = ear.next() {
+            if tell(&news).is_break() {
+                told.raise();
+            }
+        }
+        // Later connections are tried again; the first one has to succeed.
+        if ear.has_failed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let main = wall::run(&mut driver, &mut outside, interrupt, plan.duration, &mut lap);
+    let ended = local.block_on(&runtime, main);
+    let watched_for = driver.now.since(Instant::ZERO);
+    if ended != Ended::Over {
+        driver.stop();
+        let patient = Interrupt::default();
+        let rest = wall::run(&mut driver, &mut outside, &patient, Some(GOODBYE), &mut lap);
+        local.block_on(&runtime, rest);
+    }
+    drop((driver, outside, local));
+    runtime.shutdown_background();
+    Ok(summary(&ear, ended, watched_for, plan.is_probe))
+}
+
+/// The query that every gateway URL needs, where the URL has none.
+fn with_query(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut parsed) if parsed.query().is_none() => {
+            parsed.set_query(Some("v=10&encoding=json"));
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// To which gateways the token may go, whoever names them: a READY or a REST API can be anybody's.
+fn guard_of(target: &Target, has_token: bool) -> wall::Guard {
+    let is_discord = |url: &Url| {
+        let host = url.host_str().unwrap_or_default();
+        url.scheme() == "wss" && (host == "discord.gg" || host.ends_with(".discord.gg"))
+    };
+    match target {
+        Target::Api(api) if has_token => {
+            let api = api.host_str().map(str::to_owned);
+            Box::new(move |url| url.host_str().map(str::to_owned) == api || is_discord(url))
+        }
+        Target::Discord if has_token => Box::new(is_discord),
+        _ => Box::new(|_| true),
+    }
+}
+
+fn summary(ear: &Ear, ended: Ended, watched: Duration, is_probe: bool) -> Summary {
+    let figures = ear.figures();
+    let fatal = figures
+        .last_close
+        .and_then(|(code, reason)| code.filter(|code| code.is_fatal()).map(|code| (code, reason)));
+    let gave_up = figures.stopped.clone().flatten();
+    let finish = match (figures.first_failure, fatal, gave_up) {
+        (Some(why), _, _) if figures.identifies + figures.resumes == 0 => Finish::Unreachable { why },
+        (_, Some((code, reason)), _) if ended == Ended::Over => Finish::Fatal { code, reason },
+        (_, _, Some(reason)) if ended == Ended::Over => Finish::GaveUp { reason },
+        _ if is_probe && ear.round_trips().is_some() => Finish::Asked,
+        _ if figures.identifies + figures.resumes > 0 => Finish::Asked,
+        _ => Finish::NeverReady,
+    };
+    let mut events: Vec<(String, u64)> = figures.events.into_iter().collect();
+    events.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    Summary {
+        finish,
+        watched,
+        connections: figures.connections,
+        identifies: figures.identifies,
+        resumes: figures.resumes,
+        round_trips: ear.round_trips(),
+        events,
+    }
+}
