@@ -5,6 +5,7 @@
 //! comes in as an [`Order`].
 
 pub mod gateway;
+pub mod payload;
 pub mod rest;
 pub mod session;
 
@@ -157,6 +158,8 @@ pub struct Config {
     pub resume_url: String,
     /// What `/gateway` and `/gateway/bot` name.
     pub main_url: String,
+    /// How many shards `/gateway/bot` recommends.
+    pub shards: u32,
     /// How often every session gets a numbered MESSAGE_CREATE; `None` for a silent gateway.
     pub traffic: Option<Duration>,
     /// What the gateway holds its clients to.
@@ -176,10 +179,12 @@ pub struct Enforce {
     pub max_concurrency: u32,
     /// The largest payload that a client may send, in bytes.
     pub payload_max: usize,
+    /// How long a session without a connection can still be resumed.
+    pub resume_window: Duration,
 }
 
 impl Default for Enforce {
-    /// Discord's own numbers (PROTOCOL §1.1, §1.3, §4).
+    /// Discord's own numbers (PROTOCOL §1.1, §1.3, §4, §6).
     fn default() -> Self {
         Self {
             heartbeat: true,
@@ -187,6 +192,8 @@ impl Default for Enforce {
             reset_after: Duration::from_secs(86_400),
             max_concurrency: 1,
             payload_max: 4096,
+            // "A few minutes", says Discord (PROTOCOL §6).
+            resume_window: Duration::from_secs(300),
         }
     }
 }
