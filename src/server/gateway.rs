@@ -42,7 +42,7 @@ const LEAVE_AFTER: Duration = Duration::from_secs(5);
 /// How long after op 9 the connection stays open for another IDENTIFY or RESUME (PROTOCOL §11).
 const INVALID_AFTER: Duration = Duration::from_secs(10);
 /// The window of the send limit (Discord, "Rate Limiting").
-const SEND_WINDOW: Duration = Duration::from_secs(60);
+const SEND_WINDOW: Duration = Duration::from_mins(1);
 /// How far apart IDENTIFYs of one key have to be (Discord, "Max Concurrency").
 const IDENTIFY_SPACING: Duration = Duration::from_secs(5);
 /// How much earlier is still taken: a client counts from its own sending, and latency varies.
@@ -382,13 +382,15 @@ impl Gateway {
         let id = format!("{:016x}{:016x}", self.draw.bits(), self.draw.bits());
         let token = Token::new(&identify.token);
         let mut session = Session::new(id, token, shard, connection);
-        let place = *session.place();
-        let ready = payload::ready(session.id(), &self.config.resume_url, shard, &place);
-        let ready = session.ready(ready);
-        let guild = session.dispatch(
-            EventName::Borrowed("GUILD_CREATE"),
-            payload::guild_create(&place),
+        let ready = payload::ready(
+            session.id(),
+            &self.config.resume_url,
+            shard,
+            session.place(),
         );
+        let ready = session.ready(ready);
+        let guild = payload::guild_create(session.place());
+        let guild = session.dispatch(EventName::Borrowed("GUILD_CREATE"), guild);
         self.session_last += 1;
         let number = self.session_last;
         self.sessions.insert(number, session);
@@ -1007,7 +1009,7 @@ mod tests {
     use std::fmt::Write as _;
 
     const IDENTIFY: &str = r#"{"op":2,"d":{"token":"abc","properties":{},"intents":513}}"#;
-    /// What seed 1 calls its first session.
+    /// Stands for the id of the first session of a test.
     const SESSION: &str = "SESSION";
 
     /// A gateway with a clock and timers; what it asks for is written down, a line each.

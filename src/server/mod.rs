@@ -15,7 +15,7 @@ use crate::protocol::{CloseCode, Envelope, EventName, Json, ServerFrame, Token};
 use crate::time::{Duration, Instant};
 
 /// What the gateway is told.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// An upgrade was answered with 101.
     Opened {
@@ -160,7 +160,7 @@ pub struct Config {
     pub main_url: String,
     /// How many shards `/gateway/bot` recommends.
     pub shards: u32,
-    /// How often every session gets a numbered MESSAGE_CREATE; `None` for a silent gateway.
+    /// How often every session gets a numbered message; `None` for a silent gateway.
     pub traffic: Option<Duration>,
     /// What the gateway holds its clients to.
     pub enforce: Enforce,
@@ -189,11 +189,11 @@ impl Default for Enforce {
         Self {
             heartbeat: true,
             identifies: 1000,
-            reset_after: Duration::from_secs(86_400),
+            reset_after: Duration::from_hours(24),
             max_concurrency: 1,
             payload_max: 4096,
             // "A few minutes", says Discord (PROTOCOL §6).
-            resume_window: Duration::from_secs(300),
+            resume_window: Duration::from_mins(5),
         }
     }
 }
