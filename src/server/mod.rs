@@ -5,6 +5,7 @@
 //! comes in as an [`Order`].
 
 pub mod gateway;
+pub mod payload;
 pub mod rest;
 pub mod session;
 
@@ -14,7 +15,7 @@ use crate::protocol::{CloseCode, Envelope, EventName, Json, ServerFrame, Token};
 use crate::time::{Duration, Instant};
 
 /// What the gateway is told.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// An upgrade was answered with 101.
     Opened {
@@ -157,7 +158,9 @@ pub struct Config {
     pub resume_url: String,
     /// What `/gateway` and `/gateway/bot` name.
     pub main_url: String,
-    /// How often every session gets a numbered MESSAGE_CREATE; `None` for a silent gateway.
+    /// How many shards `/gateway/bot` recommends.
+    pub shards: u32,
+    /// How often every session gets a numbered message; `None` for a silent gateway.
     pub traffic: Option<Duration>,
     /// What the gateway holds its clients to.
     pub enforce: Enforce,
@@ -176,17 +179,21 @@ pub struct Enforce {
     pub max_concurrency: u32,
     /// The largest payload that a client may send, in bytes.
     pub payload_max: usize,
+    /// How long a session without a connection can still be resumed.
+    pub resume_window: Duration,
 }
 
 impl Default for Enforce {
-    /// Discord's own numbers (PROTOCOL §1.1, §1.3, §4).
+    /// Discord's own numbers (PROTOCOL §1.1, §1.3, §4, §6).
     fn default() -> Self {
         Self {
             heartbeat: true,
             identifies: 1000,
-            reset_after: Duration::from_secs(86_400),
+            reset_after: Duration::from_hours(24),
             max_concurrency: 1,
             payload_max: 4096,
+            // "A few minutes", says Discord (PROTOCOL §6).
+            resume_window: Duration::from_mins(5),
         }
     }
 }

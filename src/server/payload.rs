@@ -1,0 +1,620 @@
+//! What the fake's world looks like from outside: one bot, one guild a shard, one person who writes numbered messages.
+//!
+//! Typed payloads, in the shape that the strictest known client decodes (Discord, "Gateway Events", "Guild Object", "Message
+//! Object"). Everything is constant but ids and numbers: no clock gives the times in here. A message is the one payload that
+//! is made by the million, so it is written once, from parts that are JSON already.
+
+use crate::protocol::{Json, Shard};
+use crate::time::Duration;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// The bot's user id, and its application's.
+pub const BOT: u64 = 290_000_000_000 << 22;
+/// The user who writes every message.
+const AUTHOR: u64 = 290_000_000_001 << 22;
+/// The guilds' ids begin here: milliseconds since Discord's epoch, in July 2024.
+const GUILD_TIME: u64 = 300_000_000_000;
+/// The guilds' birth as text; the bot and the author joined then.
+const GUILD_TIMESTAMP: &str = "2024-07-04T05:20:00.000000+00:00";
+/// The messages' ids begin here: in February 2026. The number of the message is added to the lowest bits.
+const MESSAGE_TIME: u64 = 350_000_000_000;
+/// The messages' time as text.
+const MESSAGE_TIMESTAMP: &str = "2026-02-02T22:13:20.000000+00:00";
+/// What stands in every `_trace`.
+const TRACE: [&str; 1] = ["gwtool"];
+
+/// An empty array.
+type Empty = [(); 0];
+
+/// A number written as a JSON string, as Discord writes its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digits {
+    bytes: [u8; 20],
+    start: u8,
+}
+
+impl From<u64> for Digits {
+    fn from(mut number: u64) -> Self {
+        let mut bytes = [b'0'; 20];
+        let mut start = 20;
+        loop {
+            start -= 1;
+            bytes[usize::from(start)] =
+                b'0' + u8::try_from(number % 10).expect("a remainder of ten is one digit");
+            number /= 10;
+            if number == 0 {
+                return Self { bytes, start };
+            }
+        }
+    }
+}
+
+impl Digits {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[usize::from(self.start)..]).expect("digits are ASCII")
+    }
+}
+
+impl Serialize for Digits {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+/// The guild and the channel in which a session's messages are written, as JSON strings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    guild: Json,
+    channel: Json,
+}
+
+impl Place {
+    /// The one guild of a shard: the id has to lead to that shard (Discord, "Sharding").
+    pub fn of(shard: Option<Shard>) -> Self {
+        let Shard { id, count } = shard.unwrap_or(Shard { id: 0, count: 1 });
+        let count = u64::from(count);
+        let guild = (GUILD_TIME - GUILD_TIME % count + u64::from(id)) << 22;
+        Self {
+            guild: Json::of(&Digits::from(guild)),
+            channel: Json::of(&Digits::from(guild | 1)),
+        }
+    }
+}
+
+/// The bot as itself: READY's `user`, and the answer to `/users/@me`.
+#[derive(Serialize)]
+struct BotUser {
+    id: Digits,
+    username: &'static str,
+    discriminator: &'static str,
+    global_name: (),
+    avatar: (),
+    bot: bool,
+    verified: bool,
+    mfa_enabled: bool,
+    flags: u32,
+    email: (),
+}
+
+fn bot_user() -> BotUser {
+    BotUser {
+        id: BOT.into(),
+        username: "gwtool",
+        discriminator: "0",
+        global_name: (),
+        avatar: (),
+        bot: true,
+        verified: true,
+        mfa_enabled: false,
+        flags: 0,
+        email: (),
+    }
+}
+
+/// The answer to `/users/@me`.
+pub fn me() -> Json {
+    Json::of(&bot_user())
+}
+
+/// The answer to `/applications/@me` and `/oauth2/applications/@me`.
+pub fn application() -> Json {
+    #[derive(Serialize)]
+    struct Application {
+        id: Digits,
+        name: &'static str,
+        icon: (),
+        description: &'static str,
+        bot_public: bool,
+        bot_require_code_grant: bool,
+        verify_key: &'static str,
+        flags: u32,
+        bot: BotUser,
+    }
+    Json::of(&Application {
+        id: BOT.into(),
+        name: "gwtool",
+        icon: (),
+        description: "",
+        bot_public: false,
+        bot_require_code_grant: false,
+        // Nobody signs anything here; clients only want 64 hexadecimal digits.
+        verify_key: "0000000000000000000000000000000000000000000000000000000000000000",
+        flags: 0,
+        bot: bot_user(),
+    })
+}
+
+/// HELLO's payload.
+pub fn hello(interval: Duration) -> Json {
+    #[derive(Serialize)]
+    struct Hello {
+        heartbeat_interval: u64,
+        _trace: [&'static str; 1],
+    }
+    Json::of(&Hello {
+        heartbeat_interval: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
+        _trace: TRACE,
+    })
+}
+
+/// READY's payload (Discord, "Ready"; PROTOCOL §8.1).
+pub fn ready(session_id: &str, resume_url: &str, shard: Option<Shard>, place: &Place) -> Json {
+    #[derive(Serialize)]
+    struct Ready<'a> {
+        v: u8,
+        user: BotUser,
+        guilds: [Outage<'a>; 1],
+        session_id: &'a str,
+        resume_gateway_url: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shard: Option<Shard>,
+        application: Application,
+        session_type: &'static str,
+        private_channels: Empty,
+        presences: Empty,
+        relationships: Empty,
+        guild_join_requests: Empty,
+        geo_ordered_rtc_regions: Empty,
+        _trace: [&'static str; 1],
+    }
+    #[derive(Serialize)]
+    struct Outage<'a> {
+        id: &'a Json,
+        unavailable: bool,
+    }
+    #[derive(Serialize)]
+    struct Application {
+        id: Digits,
+        flags: u32,
+    }
+    Json::of(&Ready {
+        v: 10,
+        user: bot_user(),
+        guilds: [Outage {
+            id: &place.guild,
+            unavailable: true,
+        }],
+        session_id,
+        resume_gateway_url: resume_url,
+        shard,
+        application: Application {
+            id: BOT.into(),
+            flags: 0,
+        },
+        session_type: "normal",
+        private_channels: [],
+        presences: [],
+        relationships: [],
+        guild_join_requests: [],
+        geo_ordered_rtc_regions: [],
+        _trace: TRACE,
+    })
+}
+
+/// RESUMED's payload: an object, since one well-known client writes a key into it.
+pub fn resumed() -> Json {
+    #[derive(Serialize)]
+    struct Resumed {
+        _trace: [&'static str; 1],
+    }
+    Json::of(&Resumed { _trace: TRACE })
+}
+
+/// The payload of the one chunk that answers a request for guild members: the guild has none that match.
+pub fn members_chunk(guild_id: &RawValue, nonce: Option<&RawValue>) -> Json {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        guild_id: &'a RawValue,
+        members: Empty,
+        chunk_index: u32,
+        chunk_count: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nonce: Option<&'a RawValue>,
+    }
+    Json::of(&Answer {
+        guild_id,
+        members: [],
+        chunk_index: 0,
+        chunk_count: 1,
+        nonce,
+    })
+}
+
+/// The payload of `GUILD_CREATE`: the guild in full (PROTOCOL §8.2).
+pub fn guild_create(place: &Place) -> Json {
+    let Place { guild, channel } = place;
+    Json::of(&GuildCreate {
+        id: guild,
+        name: "gwtool",
+        icon: (),
+        splash: (),
+        discovery_splash: (),
+        owner_id: AUTHOR.into(),
+        afk_channel_id: (),
+        afk_timeout: 300,
+        verification_level: 0,
+        default_message_notifications: 0,
+        explicit_content_filter: 0,
+        roles: [Role {
+            id: guild,
+            name: "@everyone",
+            color: 0,
+            hoist: false,
+            icon: (),
+            unicode_emoji: (),
+            position: 0,
+            permissions: "104324673",
+            managed: false,
+            mentionable: false,
+            flags: 0,
+        }],
+        emojis: [],
+        stickers: [],
+        features: [],
+        mfa_level: 0,
+        application_id: (),
+        system_channel_id: (),
+        system_channel_flags: 0,
+        rules_channel_id: (),
+        vanity_url_code: (),
+        description: (),
+        banner: (),
+        premium_tier: 0,
+        premium_subscription_count: 0,
+        preferred_locale: "en-US",
+        public_updates_channel_id: (),
+        nsfw: false,
+        nsfw_level: 0,
+        premium_progress_bar_enabled: false,
+        safety_alerts_channel_id: (),
+        joined_at: GUILD_TIMESTAMP,
+        large: false,
+        unavailable: false,
+        member_count: 2,
+        voice_states: [],
+        members: [Member {
+            user: bot_user(),
+            nick: (),
+            avatar: (),
+            roles: [],
+            joined_at: GUILD_TIMESTAMP,
+            premium_since: (),
+            deaf: false,
+            mute: false,
+            flags: 0,
+            pending: false,
+            communication_disabled_until: (),
+        }],
+        channels: [Channel {
+            id: channel,
+            r#type: 0,
+            guild_id: guild,
+            name: "general",
+            position: 0,
+            permission_overwrites: [],
+            topic: (),
+            nsfw: false,
+            last_message_id: (),
+            rate_limit_per_user: 0,
+            parent_id: (),
+            flags: 0,
+        }],
+        threads: [],
+        presences: [],
+        stage_instances: [],
+        guild_scheduled_events: [],
+        soundboard_sounds: [],
+    })
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the keys are Discord's")]
+struct GuildCreate<'a> {
+    id: &'a Json,
+    name: &'static str,
+    icon: (),
+    splash: (),
+    discovery_splash: (),
+    owner_id: Digits,
+    afk_channel_id: (),
+    afk_timeout: u32,
+    verification_level: u8,
+    default_message_notifications: u8,
+    explicit_content_filter: u8,
+    roles: [Role<'a>; 1],
+    emojis: Empty,
+    stickers: Empty,
+    features: Empty,
+    mfa_level: u8,
+    application_id: (),
+    system_channel_id: (),
+    system_channel_flags: u32,
+    rules_channel_id: (),
+    vanity_url_code: (),
+    description: (),
+    banner: (),
+    premium_tier: u8,
+    premium_subscription_count: u32,
+    preferred_locale: &'static str,
+    public_updates_channel_id: (),
+    nsfw: bool,
+    nsfw_level: u8,
+    premium_progress_bar_enabled: bool,
+    safety_alerts_channel_id: (),
+    joined_at: &'static str,
+    large: bool,
+    unavailable: bool,
+    member_count: u32,
+    voice_states: Empty,
+    members: [Member; 1],
+    channels: [Channel<'a>; 1],
+    threads: Empty,
+    presences: Empty,
+    stage_instances: Empty,
+    guild_scheduled_events: Empty,
+    soundboard_sounds: Empty,
+}
+
+#[derive(Serialize)]
+struct Role<'a> {
+    id: &'a Json,
+    name: &'static str,
+    color: u32,
+    hoist: bool,
+    icon: (),
+    unicode_emoji: (),
+    position: u32,
+    permissions: &'static str,
+    managed: bool,
+    mentionable: bool,
+    flags: u32,
+}
+
+#[derive(Serialize)]
+struct Member {
+    user: BotUser,
+    nick: (),
+    avatar: (),
+    roles: Empty,
+    joined_at: &'static str,
+    premium_since: (),
+    deaf: bool,
+    mute: bool,
+    flags: u32,
+    pending: bool,
+    communication_disabled_until: (),
+}
+
+#[derive(Serialize)]
+struct Channel<'a> {
+    id: &'a Json,
+    r#type: u8,
+    guild_id: &'a Json,
+    name: &'static str,
+    position: u32,
+    permission_overwrites: Empty,
+    topic: (),
+    nsfw: bool,
+    last_message_id: (),
+    rate_limit_per_user: u32,
+    parent_id: (),
+    flags: u32,
+}
+
+/// Writes the numbered messages: a count over the whole gateway, and those of their parts that never change. These are JSON
+/// already, since looking through their text for what has to be escaped is most of the cost of a message.
+#[derive(Debug)]
+pub struct Messages {
+    written: u64,
+    author: Json,
+    member: Json,
+    timestamp: Json,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        #[derive(Serialize)]
+        struct Author {
+            id: Digits,
+            username: &'static str,
+            discriminator: &'static str,
+            global_name: (),
+            avatar: (),
+        }
+        #[derive(Serialize)]
+        struct PartialMember {
+            roles: Empty,
+            joined_at: &'static str,
+            deaf: bool,
+            mute: bool,
+            flags: u32,
+        }
+        Self {
+            written: 0,
+            author: Json::of(&Author {
+                id: AUTHOR.into(),
+                username: "traffic",
+                discriminator: "0",
+                global_name: (),
+                avatar: (),
+            }),
+            member: Json::of(&PartialMember {
+                roles: [],
+                joined_at: GUILD_TIMESTAMP,
+                deaf: false,
+                mute: false,
+                flags: 0,
+            }),
+            timestamp: Json::of(&MESSAGE_TIMESTAMP),
+        }
+    }
+}
+
+impl Messages {
+    /// The next message's payload; its number, counted from 1, is its content and the lowest part of its id.
+    pub fn next(&mut self, place: &Place) -> Json {
+        #[derive(Serialize)]
+        struct Message<'a> {
+            id: Digits,
+            channel_id: &'a Json,
+            author: &'a Json,
+            content: Digits,
+            timestamp: &'a Json,
+            edited_timestamp: (),
+            tts: bool,
+            mention_everyone: bool,
+            mentions: Empty,
+            mention_roles: Empty,
+            attachments: Empty,
+            embeds: Empty,
+            pinned: bool,
+            r#type: u8,
+            guild_id: &'a Json,
+            member: &'a Json,
+            channel_type: u8,
+        }
+        self.written += 1;
+        Json::of(&Message {
+            id: ((MESSAGE_TIME << 22) + self.written).into(),
+            channel_id: &place.channel,
+            author: &self.author,
+            content: self.written.into(),
+            timestamp: &self.timestamp,
+            edited_timestamp: (),
+            tts: false,
+            mention_everyone: false,
+            mentions: [],
+            mention_roles: [],
+            attachments: [],
+            embeds: [],
+            pinned: false,
+            r#type: 0,
+            guild_id: &place.guild,
+            member: &self.member,
+            channel_type: 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_strings() {
+        let written = |number: u64| Json::of(&Digits::from(number)).get().to_owned();
+        assert_eq!(written(0), r#""0""#);
+        assert_eq!(written(1_468_006_400), r#""1468006400""#);
+        assert_eq!(written(u64::MAX), r#""18446744073709551615""#);
+    }
+
+    #[test]
+    fn a_guild_belongs_to_its_shard_whatever_their_number() {
+        for count in [1, 2, 3, 7, 16, 1000, u32::MAX] {
+            for id in [0, count / 2, count - 1] {
+                let place = Place::of(Some(Shard { id, count }));
+                let guild: u64 = place.guild.read::<&str>().unwrap().parse().unwrap();
+                assert_eq!((guild >> 22) % u64::from(count), u64::from(id));
+            }
+        }
+    }
+
+    #[test]
+    fn ready_says_what_clients_look_for() {
+        let shard = Shard { id: 1, count: 2 };
+        let place = Place::of(Some(shard));
+        assert_eq!(
+            ready("abc", "ws://resume.test", Some(shard), &place).get(),
+            concat!(
+                r#"{"v":10,"user":{"id":"1216348160000000000","username":"gwtool","discriminator":"0","#,
+                r#""global_name":null,"avatar":null,"bot":true,"verified":true,"mfa_enabled":false,"#,
+                r#""flags":0,"email":null},"guilds":[{"id":"1258291200004194304","unavailable":true}],"#,
+                r#""session_id":"abc","resume_gateway_url":"ws://resume.test","shard":[1,2],"#,
+                r#""application":{"id":"1216348160000000000","flags":0},"session_type":"normal","#,
+                r#""private_channels":[],"presences":[],"relationships":[],"guild_join_requests":[],"#,
+                r#""geo_ordered_rtc_regions":[],"_trace":["gwtool"]}"#
+            )
+        );
+        let unsharded = ready("abc", "ws://resume.test", None, &Place::of(None));
+        assert!(!unsharded.get().contains("shard\""));
+    }
+
+    #[test]
+    fn a_message_carries_its_number_in_content_and_id() {
+        let mut messages = Messages::default();
+        let place = Place::of(None);
+        messages.next(&place);
+        assert_eq!(
+            messages.next(&place).get(),
+            concat!(
+                r#"{"id":"1468006400000000002","channel_id":"1258291200000000001","#,
+                r#""author":{"id":"1216348160004194304","username":"traffic","discriminator":"0","#,
+                r#""global_name":null,"avatar":null},"content":"2","#,
+                r#""timestamp":"2026-02-02T22:13:20.000000+00:00","edited_timestamp":null,"tts":false,"#,
+                r#""mention_everyone":false,"mentions":[],"mention_roles":[],"attachments":[],"embeds":[],"#,
+                r#""pinned":false,"type":0,"guild_id":"1258291200000000000","#,
+                r#""member":{"roles":[],"joined_at":"2024-07-04T05:20:00.000000+00:00","deaf":false,"#,
+                r#""mute":false,"flags":0},"channel_type":0}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_guild_has_every_key_that_the_strictest_client_wants() {
+        let guild = guild_create(&Place::of(None));
+        let guild: serde_json::Map<String, serde_json::Value> = guild.read().unwrap();
+        let wanted = "id name icon splash discovery_splash owner_id afk_channel_id afk_timeout verification_level \
+            default_message_notifications explicit_content_filter roles emojis stickers features mfa_level application_id \
+            system_channel_id system_channel_flags rules_channel_id vanity_url_code description banner premium_tier \
+            preferred_locale public_updates_channel_id nsfw_level premium_progress_bar_enabled safety_alerts_channel_id \
+            joined_at large unavailable member_count voice_states members channels threads presences stage_instances \
+            guild_scheduled_events soundboard_sounds";
+        let missing: Vec<&str> = wanted
+            .split_whitespace()
+            .filter(|key| !guild.contains_key(*key))
+            .collect();
+        assert_eq!(missing, Vec::<&str>::new());
+        assert_eq!(
+            guild["roles"][0]["id"], guild["id"],
+            "@everyone has the guild's id"
+        );
+        assert_eq!(guild["unavailable"], false);
+    }
+
+    #[test]
+    fn small_payloads_are_written_as_documented() {
+        assert_eq!(
+            hello(Duration::from_millis(41_250)).get(),
+            r#"{"heartbeat_interval":41250,"_trace":["gwtool"]}"#
+        );
+        assert_eq!(resumed().get(), r#"{"_trace":["gwtool"]}"#);
+        let (guild, nonce) = (Json::of(&"7"), Json::of(&"n"));
+        let raw = |json: &Json| -> Box<RawValue> { json.read().unwrap() };
+        assert_eq!(
+            members_chunk(&raw(&guild), Some(&raw(&nonce))).get(),
+            r#"{"guild_id":"7","members":[],"chunk_index":0,"chunk_count":1,"nonce":"n"}"#
+        );
+    }
+}
