@@ -1292,3 +1292,1056 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Answer, Count, CutAfter, HttpAnswer, Kept, Refusal, SentSeq};
+    use crate::protocol::{CloseCode, Json, Opcode};
+
+    /// I in these tests.
+    const I: Duration = Duration::from_secs(10);
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    const fn t(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    fn on(event: Event, action: Action<Duration>) -> DrawnFault {
+        DrawnFault {
+            trigger: Trigger::On {
+                event,
+                nth: None,
+                connection: None,
+                path: None,
+                after: ms(0),
+            },
+            action,
+            lasts: Lasts::Unsaid,
+            times: Times::Limited(1),
+            scope: Scope::Connection,
+            port: None,
+            shard: None,
+            optional: None,
+            group: None,
+            chance: None,
+        }
+    }
+
+    fn at(after: u64, action: Action<Duration>) -> DrawnFault {
+        DrawnFault {
+            trigger: Trigger::At {
+                after: ms(after),
+                from: Origin::Ready,
+            },
+            scope: Scope::All,
+            ..on(Event::Accept, action)
+        }
+    }
+
+    fn lasting(lasts: Lasts<Duration>, fault: DrawnFault) -> DrawnFault {
+        DrawnFault { lasts, ..fault }
+    }
+
+    fn each(times: Times, fault: DrawnFault) -> DrawnFault {
+        DrawnFault { times, ..fault }
+    }
+
+    fn scoped(scope: Scope, fault: DrawnFault) -> DrawnFault {
+        DrawnFault { scope, ..fault }
+    }
+
+    fn ported(port: Port, fault: DrawnFault) -> DrawnFault {
+        DrawnFault {
+            port: Some(port),
+            ..fault
+        }
+    }
+
+    /// The same `on` fault on the nth event of that connection.
+    fn nth(nth: Count, connection: Option<Count>, mut fault: DrawnFault) -> DrawnFault {
+        if let Trigger::On {
+            nth: wanted,
+            connection: number,
+            ..
+        } = &mut fault.trigger
+        {
+            *wanted = Some(nth);
+            *number = connection;
+        }
+        fault
+    }
+
+    fn late(by: u64, mut fault: DrawnFault) -> DrawnFault {
+        if let Trigger::On { after, .. } = &mut fault.trigger {
+            *after = ms(by);
+        }
+        fault
+    }
+
+    /// A run told to an injector; `done` is what it did since it was last asked.
+    struct Run(Injector);
+
+    impl Run {
+        fn new(faults: impl IntoIterator<Item = DrawnFault>) -> Self {
+            let schedule: Vec<ScheduledFault> = faults
+                .into_iter()
+                .map(|fault| ScheduledFault {
+                    fault,
+                    is_skipped: false,
+                })
+                .collect();
+            let mut injector = Injector::new(&schedule, I);
+            injector.begin(t(0));
+            Self(injector)
+        }
+
+        /// One connection on the main listener, up to and with the event; time zero is 0 ms.
+        fn with_connection(faults: impl IntoIterator<Item = DrawnFault>) -> Self {
+            let mut run = Self::new(faults);
+            run.connect(0, 1);
+            run.0.chaos(t(0));
+            run
+        }
+
+        fn sight(&mut self, at: u64, connection: Option<u32>, port: Port, event: Event) -> Fate {
+            let path = matches!(event, Event::Upgrade | Event::Request).then_some("/gateway/bot");
+            let sight = Sight {
+                event,
+                connection,
+                port,
+                path,
+                shard: None,
+            };
+            self.0.meet(t(at), &sight)
+        }
+
+        fn meet(&mut self, at: u64, connection: u32, event: Event) -> Fate {
+            self.sight(at, Some(connection), Port::Main, event)
+        }
+
+        fn connect(&mut self, at: u64, connection: u32) {
+            for event in [Event::Accept, Event::Upgrade, Event::Hello] {
+                self.meet(at, connection, event);
+            }
+        }
+
+        /// A beat and its ACK, and what became of the ACK.
+        fn beat(&mut self, at: u64, connection: u32) -> Fate {
+            self.meet(at, connection, Event::Heartbeat);
+            self.meet(at, connection, Event::Ack)
+        }
+
+        /// Everything that is due until then.
+        fn until(&mut self, at: u64) {
+            while let Some(due) = self.0.due().filter(|due| *due <= t(at)) {
+                self.0.fire(due);
+            }
+        }
+
+        fn done(&mut self) -> Vec<Strike> {
+            std::iter::from_fn(|| self.0.poll_strike()).collect()
+        }
+
+        /// Which connections were struck, and whether anything healed.
+        fn struck(&mut self) -> (Vec<Option<u32>>, usize) {
+            let done = self.done();
+            let struck = done.iter().filter_map(|strike| match strike {
+                Strike::Struck { connection, .. } => Some(*connection),
+                _ => None,
+            });
+            let healed = done
+                .iter()
+                .filter(|strike| matches!(strike, Strike::Healed { .. }));
+            (struck.collect(), healed.count())
+        }
+    }
+
+    /// What a strike on a connection by the first fault of a schedule looks like when it is over at once.
+    fn once(connection: impl Into<Option<u32>>, strike: Strike) -> Vec<Strike> {
+        vec![
+            Strike::Struck {
+                fault: 0,
+                connection: connection.into(),
+            },
+            strike,
+            Strike::Healed { fault: 0 },
+        ]
+    }
+
+    fn both(connection: u32) -> Strike {
+        Strike::Silence {
+            connection,
+            direction: Direction::Both,
+        }
+    }
+
+    fn blackhole() -> Action<Duration> {
+        Action::Blackhole {
+            direction: Direction::Both,
+        }
+    }
+
+    fn listen(port: Port, listening: Listening) -> Strike {
+        Strike::Listen { port, listening }
+    }
+
+    fn answer() -> HttpAnswer<Duration> {
+        HttpAnswer {
+            status: 503,
+            headers: Vec::new(),
+            body: String::new(),
+            delay: ms(0),
+        }
+    }
+
+    fn struck(connection: impl Into<Option<u32>>) -> Strike {
+        Strike::Struck {
+            fault: 0,
+            connection: connection.into(),
+        }
+    }
+
+    const HEALED: Strike = Strike::Healed { fault: 0 };
+
+    #[test]
+    fn what_is_over_at_once_strikes_the_connection_of_its_event() {
+        let connection = 1;
+        let reason = String::from("bye");
+        let send = Action::Send {
+            op: Opcode(99),
+            d: Json::null(),
+            s: SentSeq::Null,
+            t: None,
+        };
+        let cut_after = CutAfter::Never;
+        let cases = [
+            (Action::Reset, Strike::Reset { connection }),
+            (Action::Eof, Strike::Fin { connection }),
+            (
+                Action::Close {
+                    code: Some(CloseCode(4000)),
+                    reason: reason.clone(),
+                },
+                Strike::Close {
+                    connection,
+                    code: Some(CloseCode(4000)),
+                    reason,
+                },
+            ),
+            (
+                send,
+                Strike::Send {
+                    connection,
+                    op: Opcode(99),
+                    d: Json::null(),
+                    s: SentSeq::Null,
+                    t: None,
+                },
+            ),
+            (
+                Action::RequestHeartbeat,
+                Strike::RequestHeartbeat { connection },
+            ),
+            (
+                Action::Reconnect { cut_after },
+                Strike::Reconnect {
+                    connection,
+                    cut_after,
+                },
+            ),
+            (
+                Action::InvalidSession {
+                    resumable: true,
+                    cut_after,
+                },
+                Strike::InvalidSession {
+                    connection,
+                    resumable: true,
+                    cut_after,
+                },
+            ),
+            (
+                Action::BadFrame {
+                    bytes: vec![1],
+                    binary: true,
+                },
+                Strike::BadFrame {
+                    connection,
+                    bytes: vec![1],
+                    binary: true,
+                },
+            ),
+            (Action::Ping, Strike::Ping { connection }),
+        ];
+        for (action, strike) in cases {
+            let mut run = Run::with_connection([on(Event::Ack, action.clone())]);
+            assert_eq!(run.beat(5, 1), Fate::Deliver);
+            assert_eq!(run.done(), once(1, strike.clone()), "on an event");
+            assert!(run.0.is_spent());
+            run.beat(6, 1);
+            assert_eq!(run.done(), [], "only once");
+
+            let mut run = Run::with_connection([at(7, action)]);
+            assert!(!run.0.is_spent());
+            run.until(6);
+            assert_eq!(run.done(), []);
+            run.until(7);
+            assert_eq!(run.done(), once(1, strike), "at a time");
+            assert!(run.0.is_spent());
+        }
+    }
+
+    #[test]
+    fn connection_faults_last_and_are_undone() {
+        let (connection, direction, by) = (1, Direction::Both, ms(40));
+        let cases = [
+            (
+                Action::Hold { direction },
+                Strike::Hold {
+                    connection,
+                    direction,
+                },
+                Strike::Release {
+                    connection,
+                    direction,
+                },
+            ),
+            (
+                Action::StopReading { window: 9 },
+                Strike::StopReading {
+                    connection,
+                    window: 9,
+                },
+                Strike::Read { connection },
+            ),
+            (
+                Action::Latency { direction, by },
+                Strike::Slow {
+                    connection,
+                    direction,
+                    by,
+                },
+                Strike::Slow {
+                    connection,
+                    direction,
+                    by: ms(0),
+                },
+            ),
+        ];
+        for (action, begin, end) in cases {
+            let fault = lasting(Lasts::For(ms(50)), at(10, action.clone()));
+            let mut run = Run::with_connection([fault.clone()]);
+            run.until(10);
+            assert_eq!(run.done(), [struck(1), begin.clone()]);
+            run.until(59);
+            assert_eq!(run.done(), []);
+            assert!(!run.0.is_spent(), "it is in force");
+            run.until(60);
+            assert_eq!(run.done(), [end, HEALED]);
+            assert!(run.0.is_spent());
+
+            let mut run = Run::with_connection([fault]);
+            run.until(10);
+            run.done();
+            run.0.ended(t(20), 1);
+            run.until(60);
+            assert_eq!(
+                run.done(),
+                [HEALED],
+                "nothing is undone on a connection that is over"
+            );
+
+            // Without a time it lasts as long as the connection, and is over for the bound at its strike.
+            let mut run = Run::with_connection([at(10, action)]);
+            run.until(10);
+            assert_eq!(run.done(), once(1, begin));
+            run.0.heal(t(20));
+            assert_eq!(run.done(), [], "the damage stays");
+        }
+    }
+
+    #[test]
+    fn a_blackhole_takes_open_and_new_connections_and_lets_connects_hang() {
+        let mut run = Run::with_connection([lasting(Lasts::For(ms(50)), at(10, blackhole()))]);
+        run.connect(1, 2);
+        run.meet(5, 1, Event::Close);
+        run.until(10);
+        let hanging = PORTS.map(|port| listen(port, Listening::Hanging));
+        // #1 is being left, and the network is gone for it too.
+        let mut expected = vec![struck(1), both(1), struck(2), both(2)];
+        expected.extend(hanging);
+        assert_eq!(run.done(), expected);
+        run.connect(20, 3);
+        assert_eq!(run.done(), [struck(3), both(3)]);
+        run.until(60);
+        let mut expected = vec![HEALED];
+        expected.extend(PORTS.map(|port| listen(port, Listening::Open)));
+        assert_eq!(run.done(), expected);
+        run.connect(61, 4);
+        assert_eq!(run.done(), []);
+    }
+
+    #[test]
+    fn a_blackhole_on_one_connection_leaves_listeners_alone() {
+        let fault = lasting(Lasts::For(ms(50)), on(Event::Heartbeat, blackhole()));
+        let mut run = Run::with_connection([fault]);
+        run.beat(5, 1);
+        assert_eq!(run.done(), [struck(1), both(1)]);
+        run.connect(6, 2);
+        assert_eq!(run.done(), []);
+    }
+
+    #[test]
+    fn a_blackhole_strikes_when_a_connect_meets_it() {
+        let mut run = Run::new([lasting(Lasts::For(ms(50)), at(10, blackhole()))]);
+        run.0.chaos(t(0));
+        run.until(10);
+        assert_eq!(run.struck(), (vec![], 0));
+        run.0.missed(t(20), Port::Main);
+        run.0.missed(t(21), Port::Main);
+        assert_eq!(run.struck(), (vec![None], 0));
+    }
+
+    #[test]
+    fn refusing_strikes_a_subject_that_is_without_a_connection() {
+        let fault = lasting(Lasts::For(ms(50)), at(10, Action::Refuse));
+        let mut run = Run::with_connection([fault.clone()]);
+        run.until(10);
+        assert_eq!(
+            run.done(),
+            PORTS.map(|port| listen(port, Listening::Refusing))
+        );
+        run.until(60);
+        assert_eq!(run.done(), PORTS.map(|port| listen(port, Listening::Open)));
+        assert!(run.0.is_spent(), "it was in force, and nobody felt it");
+
+        let mut run = Run::with_connection([fault]);
+        run.until(10);
+        run.done();
+        run.meet(20, 1, Event::Eof);
+        assert_eq!(run.done(), [struck(None)]);
+        run.0.ended(t(20), 1);
+        run.0.missed(t(21), Port::Main);
+        assert_eq!(run.done(), [], "once is enough");
+    }
+
+    #[test]
+    fn one_listener_that_refuses_strikes_only_who_meets_it() {
+        let fault = lasting(Lasts::Run, at(10, Action::Refuse));
+        let mut run = Run::with_connection([ported(Port::Resume, fault)]);
+        run.until(10);
+        assert_eq!(run.done(), [listen(Port::Resume, Listening::Refusing)]);
+        run.0.ended(t(11), 1);
+        run.0.missed(t(12), Port::Main);
+        assert_eq!(run.done(), []);
+        run.0.missed(t(13), Port::Resume);
+        assert_eq!(run.done(), [struck(None), HEALED]);
+        run.0.heal(t(14));
+        assert_eq!(run.done(), [], "for the run outlasts the heal");
+    }
+
+    #[test]
+    fn the_last_fault_in_force_decides_how_a_listener_meets_connects() {
+        let refuse = lasting(Lasts::For(ms(50)), at(10, Action::Refuse));
+        let reset = lasting(Lasts::For(ms(20)), at(20, Action::AcceptReset));
+        let mut run = Run::with_connection([ported(Port::Main, refuse), ported(Port::Main, reset)]);
+        let mut heard = Vec::new();
+        for now in [10, 20, 40, 60] {
+            run.until(now);
+            heard.extend(run.done());
+        }
+        assert_eq!(
+            heard,
+            [
+                listen(Port::Main, Listening::Refusing),
+                listen(Port::Main, Listening::Resetting),
+                listen(Port::Main, Listening::Refusing),
+                listen(Port::Main, Listening::Open),
+            ]
+        );
+    }
+
+    #[test]
+    fn accept_reset_strikes_each_connection_that_it_meets() {
+        let fault = lasting(Lasts::For(ms(50)), at(10, Action::AcceptReset));
+        let mut run = Run::with_connection([fault]);
+        run.until(10);
+        run.done();
+        run.meet(20, 2, Event::Accept);
+        run.meet(21, 3, Event::Accept);
+        assert_eq!(run.struck(), (vec![Some(2), Some(3)], 0));
+
+        // On an accept it is that connection which is reset.
+        let fault = nth(
+            Count::exactly(1),
+            Some(Count::exactly(2)),
+            on(Event::Accept, Action::AcceptReset),
+        );
+        let mut run = Run::with_connection([fault]);
+        run.meet(20, 2, Event::Accept);
+        assert_eq!(run.done(), once(2, Strike::Reset { connection: 2 }));
+    }
+
+    #[test]
+    fn a_stall_silences_a_connection_at_its_point() {
+        for (point, event, fate) in [
+            (Stall::Accept, Event::Accept, Fate::Deliver),
+            (Stall::Upgrade, Event::Upgrade, Fate::Withhold),
+            (Stall::Hello, Event::Hello, Fate::Deliver),
+        ] {
+            // At a time: the next connection. On its accept: that connection.
+            for fault in [
+                at(10, Action::Stall { at: point }),
+                nth(
+                    Count::exactly(1),
+                    Some(Count::exactly(2)),
+                    on(Event::Accept, Action::Stall { at: point }),
+                ),
+            ] {
+                let mut run = Run::with_connection([fault]);
+                run.until(10);
+                for step in [Event::Accept, Event::Upgrade, Event::Hello] {
+                    let met = run.meet(20, 2, step);
+                    if step == event {
+                        assert_eq!(met, fate);
+                        assert_eq!(run.done(), once(2, both(2)));
+                        break;
+                    }
+                    assert_eq!((met, run.done()), (Fate::Deliver, vec![]));
+                    assert!(!run.0.is_spent(), "it waits");
+                }
+                assert!(run.0.is_spent());
+            }
+        }
+        // Past the point there is nothing to wait for.
+        let fault = on(Event::Heartbeat, Action::Stall { at: Stall::Hello });
+        let mut run = Run::with_connection([fault]);
+        run.beat(5, 1);
+        assert_eq!(run.done(), once(1, both(1)));
+    }
+
+    #[test]
+    fn requests_are_answered_by_faults() {
+        let mut run = Run::with_connection([nth(
+            Count::exactly(2),
+            None,
+            on(Event::Request, Action::Rest(answer())),
+        )]);
+        assert_eq!(
+            run.sight(5, None, Port::Rest, Event::Request),
+            Fate::Deliver
+        );
+        assert_eq!(
+            run.sight(6, None, Port::Rest, Event::Request),
+            Fate::Answer(answer())
+        );
+        assert_eq!(run.struck(), (vec![None], 1));
+
+        let fault = each(Times::Limited(2), at(10, Action::Http(answer())));
+        let mut run = Run::with_connection([fault]);
+        run.until(10);
+        let upgrade = |run: &mut Run, connection| {
+            run.meet(20, connection, Event::Accept);
+            run.meet(20, connection, Event::Upgrade)
+        };
+        assert_eq!(upgrade(&mut run, 2), Fate::Answer(answer()));
+        assert!(!run.0.is_spent());
+        assert_eq!(upgrade(&mut run, 3), Fate::Answer(answer()));
+        assert!(run.0.is_spent());
+        assert_eq!(upgrade(&mut run, 4), Fate::Deliver);
+    }
+
+    #[test]
+    fn requests_are_told_apart_by_their_path() {
+        let mut fault = on(Event::Request, Action::Rest(answer()));
+        if let Trigger::On { path, .. } = &mut fault.trigger {
+            *path = Some("/users".to_owned());
+        }
+        let mut run = Run::with_connection([fault]);
+        assert_eq!(
+            run.sight(5, None, Port::Rest, Event::Request),
+            Fate::Deliver
+        );
+    }
+
+    #[test]
+    fn identify_and_resume_are_refused() {
+        let by = Refusal::Op9;
+        let cases = [
+            (Event::Identify, Action::RefuseIdentify { by: by.clone() }),
+            (Event::Resume, Action::RefuseResume { by: by.clone() }),
+        ];
+        for (event, action) in cases {
+            let mut run = Run::with_connection([on(event, action.clone())]);
+            assert_eq!(run.meet(5, 1, event), Fate::Refuse(by.clone()));
+            assert_eq!(run.done(), [struck(1), HEALED]);
+            assert_eq!(run.meet(6, 1, event), Fate::Deliver);
+
+            // For a time: wherever it happens.
+            let mut run = Run::with_connection([lasting(Lasts::For(ms(50)), on(event, action))]);
+            assert_eq!(run.meet(5, 1, event), Fate::Refuse(by.clone()));
+            run.connect(6, 2);
+            assert_eq!(run.meet(7, 2, event), Fate::Refuse(by.clone()));
+            assert_eq!(run.struck(), (vec![Some(1), Some(2)], 0));
+            run.until(55);
+            assert_eq!(run.done(), [HEALED]);
+            assert_eq!(run.meet(56, 2, event), Fate::Deliver);
+        }
+    }
+
+    #[test]
+    fn a_frame_meets_its_fate() {
+        let frame = Event::Ack;
+        let cases = [
+            (Action::Withhold { frame }, Fate::Withhold),
+            (Action::Duplicate { frame }, Fate::Duplicate),
+            (
+                Action::Delay {
+                    frame,
+                    until: Until::By(ms(3)),
+                },
+                Fate::Delay(t(8)),
+            ),
+        ];
+        for (action, fate) in cases {
+            // The very frame, the next after another event, and the next after a time.
+            for fault in [
+                on(frame, action.clone()),
+                on(Event::Heartbeat, action.clone()),
+                at(1, action),
+            ] {
+                let mut run = Run::with_connection([fault]);
+                run.until(1);
+                assert_eq!(run.beat(5, 1), fate);
+                assert_eq!(run.done(), [struck(1), HEALED]);
+                assert!(run.0.is_spent());
+                assert_eq!(run.beat(6, 1), Fate::Deliver);
+            }
+        }
+    }
+
+    #[test]
+    fn hello_carries_another_interval_on_its_connection() {
+        let interval = ms(1000);
+        let hello = on(Event::Hello, Action::Hello { interval });
+        let delay = each(
+            Times::All,
+            on(
+                Event::Ack,
+                Action::Delay {
+                    frame: Event::Ack,
+                    until: Until::By(ms(5000)),
+                },
+            ),
+        );
+        let mut run = Run::new([hello, delay]);
+        run.meet(0, 1, Event::Accept);
+        assert_eq!(run.meet(0, 1, Event::Hello), Fate::Interval(interval));
+        assert_eq!(run.done(), [struck(1), HEALED]);
+        assert_eq!(
+            run.beat(100, 1),
+            Fate::Delay(t(1000)),
+            "0.9 of its own interval"
+        );
+        run.connect(2000, 2);
+        assert_eq!(run.beat(2000, 2), Fate::Delay(t(7000)));
+    }
+
+    #[test]
+    fn an_ack_is_held_until_an_event_but_never_longer_than_is_legal() {
+        let fault = each(
+            Times::All,
+            on(
+                Event::Ack,
+                Action::Delay {
+                    frame: Event::Ack,
+                    until: Until::Event {
+                        event: Event::Hello,
+                        after: ms(10_030),
+                    },
+                },
+            ),
+        );
+        let mut run = Run::with_connection([fault]);
+        // HELLO was at 0: the ACK of this beat crosses the end of the first interval.
+        assert_eq!(run.beat(4_000, 1), Fate::Delay(t(10_030)));
+        assert_eq!(run.struck(), (vec![Some(1)], 1));
+        // That of an earlier beat may not, so that nothing was shown by it.
+        assert_eq!(run.beat(500, 1), Fate::Delay(t(9_500)));
+        assert_eq!(run.struck(), (vec![], 0));
+        // That of a later one leaves at once.
+        assert_eq!(run.beat(10_040, 1), Fate::Deliver);
+        assert_eq!(run.struck(), (vec![], 0));
+    }
+
+    #[test]
+    fn frames_are_taken_for_a_time_for_a_connection_or_everywhere() {
+        let frame = Event::Ack;
+        let withhold = || on(Event::Heartbeat, Action::Withhold { frame });
+        let mut run = Run::with_connection([lasting(Lasts::For(ms(50)), withhold())]);
+        run.connect(1, 2);
+        assert_eq!(run.beat(5, 1), Fate::Withhold);
+        assert_eq!(run.beat(10, 1), Fate::Withhold);
+        assert_eq!(run.beat(10, 2), Fate::Deliver, "another connection");
+        assert_eq!(run.done(), [struck(1)], "one strike in the trace");
+        run.until(55);
+        assert_eq!(run.done(), [HEALED]);
+        assert_eq!(run.beat(60, 1), Fate::Deliver);
+
+        let mut run = Run::with_connection([lasting(Lasts::Connection, withhold())]);
+        assert_eq!(run.beat(5, 1), Fate::Withhold);
+        run.0.heal(t(10));
+        assert_eq!(run.beat(20, 1), Fate::Withhold, "damage outlasts the heal");
+        assert_eq!(run.done(), [struck(1), HEALED]);
+        run.connect(21, 2);
+        assert_eq!(run.beat(22, 2), Fate::Deliver);
+
+        let all = scoped(Scope::All, lasting(Lasts::Run, withhold()));
+        let mut run = Run::with_connection([all]);
+        run.connect(1, 2);
+        assert_eq!(run.beat(5, 1), Fate::Withhold);
+        assert_eq!(run.beat(5, 2), Fate::Withhold);
+        run.0.heal(t(10));
+        assert_eq!(run.beat(20, 2), Fate::Withhold);
+        // It counts as ended at its first strike, and only then.
+        assert_eq!(run.done(), [struck(1), HEALED, struck(2)]);
+    }
+
+    #[test]
+    fn close_is_met_otherwise_and_then_as_before() {
+        let on_close = OnClose {
+            answer: Answer::Never,
+            ..OnClose::default()
+        };
+        let order = |connection, on_close| Strike::OnClose {
+            connection,
+            on_close,
+        };
+        let mut run = Run::with_connection([on(Event::Close, Action::OnClose(on_close))]);
+        run.meet(5, 1, Event::Close);
+        assert_eq!(run.done(), once(1, order(Some(1), Some(on_close))));
+
+        let fault = lasting(Lasts::For(ms(50)), at(10, Action::OnClose(on_close)));
+        let mut run = Run::with_connection([fault.clone()]);
+        run.until(10);
+        assert_eq!(run.done(), [struck(None), order(None, Some(on_close))]);
+        run.until(60);
+        assert_eq!(run.done(), [order(None, None), HEALED]);
+
+        // There is no order for all connections of one listener: it is given for each.
+        let mut run = Run::with_connection([ported(Port::Main, fault)]);
+        run.until(10);
+        run.connect(20, 2);
+        assert_eq!(
+            run.done(),
+            [
+                struck(1),
+                order(Some(1), Some(on_close)),
+                struck(2),
+                order(Some(2), Some(on_close))
+            ]
+        );
+    }
+
+    #[test]
+    fn something_is_done_to_the_subject() {
+        let action = |act| Action::Subject {
+            act,
+            session: Kept::Kept,
+            op: Opcode::PRESENCE_UPDATE,
+            count: 1,
+        };
+        let strike = |act| Strike::Subject {
+            act,
+            session: Kept::Kept,
+            op: Opcode::PRESENCE_UPDATE,
+            count: 1,
+        };
+        let mut run = Run::with_connection([at(10, action(Act::Stop))]);
+        run.until(10);
+        assert_eq!(run.done(), once(None, strike(Act::Stop)));
+
+        let mut run =
+            Run::with_connection([lasting(Lasts::For(ms(50)), at(10, action(Act::Freeze)))]);
+        run.until(10);
+        assert_eq!(run.done(), [struck(None), strike(Act::Freeze)]);
+        run.until(60);
+        assert_eq!(run.done(), [strike(Act::Thaw), HEALED]);
+    }
+
+    #[test]
+    fn events_are_counted_on_their_own_connection() {
+        let two_to_three = Count {
+            min: 2,
+            max: Some(3),
+        };
+        let from_second = Count { min: 2, max: None };
+        let fault = nth(
+            two_to_three,
+            Some(from_second),
+            each(Times::All, on(Event::Heartbeat, Action::Ping)),
+        );
+        let mut run = Run::with_connection([fault]);
+        run.connect(1, 2);
+        for now in 10..15 {
+            run.beat(now, 1);
+            run.beat(now, 2);
+        }
+        assert_eq!(run.struck(), (vec![Some(2), Some(2)], 2));
+        assert!(run.0.is_spent(), "without limit is spent after the first");
+    }
+
+    #[test]
+    fn a_fault_fires_as_often_as_it_should() {
+        let fault = each(Times::Limited(3), on(Event::Heartbeat, Action::Ping));
+        let mut run = Run::with_connection([fault]);
+        for now in 10..20 {
+            assert_eq!(run.0.is_spent(), now >= 13);
+            run.beat(now, 1);
+        }
+        assert_eq!(run.struck().0.len(), 3);
+    }
+
+    #[test]
+    fn every_fires_again_and_again() {
+        let mut fault = each(Times::Limited(3), at(0, Action::Ping));
+        fault.trigger = Trigger::Every {
+            period: ms(10),
+            from: Origin::Start,
+        };
+        let mut run = Run::new([fault.clone()]);
+        run.connect(0, 1);
+        run.until(29);
+        assert_eq!(run.struck().0.len(), 2);
+        assert!(!run.0.is_spent());
+        run.until(1000);
+        assert_eq!(run.struck().0.len(), 1);
+        assert!(run.0.is_spent());
+
+        let mut run = Run::new([each(Times::All, fault)]);
+        run.connect(0, 1);
+        run.until(10);
+        assert!(run.0.is_spent(), "without limit is spent after the first");
+        run.until(50);
+        assert_eq!(run.struck().0.len(), 5);
+    }
+
+    #[test]
+    fn times_count_from_time_zero_or_from_the_start() {
+        let mut early = at(10, Action::Ping);
+        early.trigger = Trigger::At {
+            after: ms(10),
+            from: Origin::Start,
+        };
+        let mut run = Run::new([at(10, Action::Reset), early]);
+        run.connect(0, 1);
+        assert_eq!(run.0.due(), Some(t(10)));
+        run.until(500);
+        assert_eq!(run.done()[1], Strike::Ping { connection: 1 });
+        run.0.chaos(t(500));
+        assert_eq!(run.0.due(), Some(t(510)));
+    }
+
+    #[test]
+    fn a_fault_acts_some_time_after_its_event() {
+        let fault = late(
+            30,
+            scoped(Scope::Target(1), on(Event::Resumed, Action::Reset)),
+        );
+        let mut run = Run::with_connection([fault.clone()]);
+        run.connect(1, 2);
+        run.meet(2, 1, Event::Close);
+        run.meet(5, 2, Event::Resumed);
+        assert!(!run.0.is_spent(), "it is still to act");
+        run.until(34);
+        assert_eq!(run.done(), []);
+        run.until(35);
+        // The target is closing, and is reset all the same.
+        assert_eq!(run.done(), once(1, Strike::Reset { connection: 1 }));
+
+        let mut run = Run::with_connection([fault]);
+        run.connect(1, 2);
+        run.meet(5, 2, Event::Resumed);
+        run.0.ended(t(6), 1);
+        run.until(35);
+        assert_eq!(run.done(), [], "there is nothing left to reset");
+        assert!(run.0.is_spent());
+    }
+
+    #[test]
+    fn every_connection_is_not_one_that_is_being_left() {
+        let mut run = Run::with_connection([at(10, Action::Reset)]);
+        run.connect(1, 2);
+        run.meet(5, 1, Event::Close);
+        run.until(10);
+        assert_eq!(run.struck(), (vec![Some(2)], 1));
+    }
+
+    #[test]
+    fn a_port_limits_what_is_struck_and_what_triggers() {
+        let mut run = Run::with_connection([
+            ported(Port::Resume, on(Event::Heartbeat, Action::Ping)),
+            ported(Port::Resume, at(10, Action::Reset)),
+        ]);
+        run.sight(1, Some(2), Port::Resume, Event::Accept);
+        run.beat(5, 1);
+        assert_eq!(run.done(), []);
+        run.until(10);
+        assert_eq!(run.struck(), (vec![Some(2)], 1));
+        run.sight(11, Some(2), Port::Resume, Event::Heartbeat);
+        assert_eq!(run.struck(), (vec![Some(2)], 1));
+
+        // Where a fault acts elsewhere than on its event, the port says where it acts.
+        let refuse = lasting(Lasts::Run, on(Event::Ready, Action::Refuse));
+        let mut run = Run::with_connection([ported(Port::Resume, refuse)]);
+        run.meet(5, 1, Event::Ready);
+        assert_eq!(run.done(), [listen(Port::Resume, Listening::Refusing)]);
+    }
+
+    #[test]
+    fn a_shard_limits_what_is_struck() {
+        let mut ping = on(Event::Heartbeat, Action::Ping);
+        ping.shard = Some(1);
+        let mut hole = lasting(Lasts::For(ms(90)), at(1, blackhole()));
+        hole.shard = Some(1);
+        let mut run = Run::with_connection([ping, hole]);
+        run.until(1);
+        run.done();
+        run.connect(5, 2);
+        run.beat(6, 1);
+        run.beat(6, 2);
+        assert_eq!(run.struck(), (vec![], 0), "no shard is known");
+        let identify = Sight {
+            event: Event::Identify,
+            connection: Some(2),
+            port: Port::Main,
+            path: None,
+            shard: Some(1),
+        };
+        run.0.meet(t(7), &identify);
+        assert_eq!(
+            run.done(),
+            [
+                Strike::Struck {
+                    fault: 1,
+                    connection: Some(2)
+                },
+                both(2)
+            ]
+        );
+        run.beat(8, 2);
+        assert_eq!(run.struck(), (vec![Some(2)], 1));
+    }
+
+    #[test]
+    fn latencies_that_overlap_add_up() {
+        let slower = |direction, by| Action::Latency { direction, by };
+        let slow = |direction, by| Strike::Slow {
+            connection: 1,
+            direction,
+            by,
+        };
+        let mut run = Run::with_connection([
+            lasting(Lasts::For(ms(50)), at(10, slower(Direction::Both, ms(40)))),
+            lasting(
+                Lasts::For(ms(10)),
+                at(20, slower(Direction::ToSubject, ms(2))),
+            ),
+        ]);
+        run.until(100);
+        let mut done = run.done();
+        done.retain(|strike| matches!(strike, Strike::Slow { .. }));
+        assert_eq!(
+            done,
+            [
+                slow(Direction::Both, ms(40)),
+                slow(Direction::ToSubject, ms(42)),
+                slow(Direction::ToSubject, ms(40)),
+                slow(Direction::Both, ms(0)),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_two_faults_hold_is_released_by_the_last() {
+        let hold = |direction| Action::Hold { direction };
+        let mut run = Run::with_connection([
+            lasting(Lasts::For(ms(20)), at(10, hold(Direction::Both))),
+            lasting(Lasts::For(ms(50)), at(15, hold(Direction::ToSubject))),
+        ]);
+        run.until(100);
+        let mut done = run.done();
+        done.retain(|strike| matches!(strike, Strike::Release { .. }));
+        let release = |direction| Strike::Release {
+            connection: 1,
+            direction,
+        };
+        assert_eq!(
+            done,
+            [release(Direction::ToGateway), release(Direction::ToSubject)]
+        );
+    }
+
+    #[test]
+    fn a_frame_that_one_fault_took_is_left_for_no_other() {
+        let frame = Event::Ack;
+        let mut run = Run::with_connection([
+            on(Event::Heartbeat, Action::Withhold { frame }),
+            on(Event::Heartbeat, Action::Duplicate { frame }),
+        ]);
+        assert_eq!(run.beat(5, 1), Fate::Withhold);
+        assert_eq!(run.beat(6, 1), Fate::Duplicate);
+    }
+
+    #[test]
+    fn nothing_is_injected_after_the_heal() {
+        let frame = Event::Ack;
+        let mut run = Run::with_connection([
+            lasting(Lasts::For(ms(500)), at(10, Action::Refuse)),
+            each(Times::All, on(Event::Heartbeat, Action::Ping)),
+            at(1, Action::Withhold { frame }),
+            at(900, Action::Reset),
+        ]);
+        run.until(10);
+        run.0.ended(t(11), 1);
+        run.done();
+        run.0.heal(t(12));
+        let mut expected = vec![HEALED];
+        expected.extend(PORTS.map(|port| listen(port, Listening::Open)));
+        assert_eq!(run.done(), expected);
+        assert_eq!(run.0.due(), None);
+        run.connect(20, 2);
+        assert_eq!(run.beat(21, 2), Fate::Deliver);
+        assert_eq!(run.done(), []);
+        assert_eq!(run.0.interest, 0, "and nothing is looked at");
+    }
+
+    #[test]
+    fn a_frame_fault_that_found_no_frame_ends_with_its_connection() {
+        let frame = Event::Ack;
+        let mut run = Run::with_connection([on(Event::Heartbeat, Action::Withhold { frame })]);
+        run.meet(5, 1, Event::Heartbeat);
+        assert!(!run.0.is_spent());
+        run.0.ended(t(6), 1);
+        assert!(run.0.is_spent());
+        assert_eq!(run.done(), []);
+    }
+
+    #[test]
+    fn a_fault_that_was_skipped_does_nothing_and_is_not_waited_for() {
+        let scheduled = ScheduledFault {
+            fault: on(Event::Heartbeat, Action::Reset),
+            is_skipped: true,
+        };
+        let mut run = Run(Injector::new(&[scheduled], I));
+        run.connect(0, 1);
+        run.beat(5, 1);
+        assert_eq!(run.done(), []);
+        assert!(run.0.is_spent());
+        assert_eq!(run.0.interest, 0);
+    }
+}
