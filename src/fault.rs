@@ -117,6 +117,11 @@ impl Event {
             Self::Hello | Self::Ready | Self::Resumed | Self::Ack | Self::Dispatch
         )
     }
+
+    /// Its place among the events, for tables with a slot for each of them (`WORDS.len()` slots).
+    pub const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 words! {

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod faults;
 pub mod machine;
 pub mod oracle;
+pub mod progress;
 pub mod protocol;
 pub mod scenarios;
 pub mod seed;
