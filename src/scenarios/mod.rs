@@ -1,6 +1,9 @@
 //! Scenarios: what the catalogue and a user's own files say, and runs of them.
 
+pub mod catalogue;
+pub mod load;
 pub mod outcome;
+pub mod schema;
 
 pub use outcome::Outcome;
 
@@ -54,6 +57,20 @@ pub struct Scenario {
     pub faults: Vec<FaultSpec>,
     /// What is expected beyond the rules.
     pub expect: Expectations,
+}
+
+impl Scenario {
+    /// Its name without variant and matrix values.
+    pub fn base(&self) -> &str {
+        self.name.split('/').next().unwrap_or(&self.name)
+    }
+
+    /// Whether a name means it: its own, one that it goes on from behind a slash (its base's, say), or an alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        let goes_on = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.name.strip_prefix(name).is_some_and(goes_on)
+            || self.alias.iter().any(|alias| alias == name)
+    }
 }
 
 /// What a scenario needs of a subject; without it the scenario is not judged.

@@ -1,0 +1,756 @@
+//! The keys of a scenario file: the tables that the loader checks with, and the JSON Schema that is made of them.
+//!
+//! `load` asks these tables for every key that it reads and for what may stand behind it, and `gwtool scenarios schema` prints
+//! them, so that an editor and the loader cannot disagree. A key that is not in a table does not exist; one that is in a table
+//! is read by `load`. What a table cannot say (one trigger a fault, `why` with `optional`, close codes that never cross a
+//! wire) is checked in `load` alone; of that, the schema states what JSON Schema can express.
+
+use crate::fault::{Act, Action, Answer, Direction, Event, Kept, Origin, Port, Stall};
+use crate::time::Duration;
+use serde_json::{Map, Value, json};
+
+/// A key of a table, what may stand behind it, and what it is for.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) is_required: bool,
+    doc: &'static str,
+}
+
+/// What may stand behind a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Any text.
+    Text,
+    /// A list of texts.
+    Texts,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number { min: u64, max: u64 },
+    /// A whole number or one of these words.
+    NumberOr {
+        min: u64,
+        max: u64,
+        words: &'static [&'static str],
+    },
+    /// A probability: more than 0, at most 1.
+    Chance,
+    /// A duration that does not scale with I and is not zero.
+    Fixed,
+    /// A duration.
+    Span { may_be_zero: bool },
+    /// A duration or a range of durations that the seed draws from.
+    Range { may_be_zero: bool },
+    /// The same, or one of these words.
+    RangeOr {
+        may_be_zero: bool,
+        words: &'static [&'static str],
+    },
+    /// An event and a duration behind it: `hello+1I+30ms`.
+    Until,
+    /// A number or a range, counted from one.
+    Count,
+    /// A number, a list of numbers or a range.
+    Expected,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of these words.
+    Words(&'static [&'static str]),
+    /// A close code.
+    Code,
+    /// A close code or one of these words.
+    CodeOr(&'static [&'static str]),
+    /// Anything, taken over as JSON.
+    Json,
+    /// A table of texts under names of any kind.
+    TextTable,
+    /// A table with these keys.
+    Table(&'static [Key]),
+    /// A list of faults.
+    Faults,
+    /// A table of lists of values, by the name that stands for them.
+    Matrix,
+    /// A table of partial scenarios by name.
+    Variants,
+    /// A partial scenario.
+    Real,
+}
+
+const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key {
+        name,
+        kind,
+        is_required: false,
+        doc,
+    }
+}
+
+const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key {
+        name,
+        kind,
+        is_required: true,
+        doc,
+    }
+}
+
+/// What `frame` may name.
+pub(super) const FRAMES: &[&str] = &["hello", "ready", "resumed", "ack", "dispatch"];
+/// What `by` of a refusal may say.
+pub(super) const REFUSALS: &[&str] = &["close", "reset", "op9", "silence"];
+/// What `fin` may say.
+pub(super) const FIN: &[&str] = &["at-once", "never"];
+/// What `needs` may name. Compression is not among them: no subject can be told to use it yet.
+pub(super) const NEEDS: &[&str] = &["commands", "delivery", "process"];
+/// What `ends` may say.
+pub(super) const ENDS: &[&str] = &["recovered", "stopped"];
+/// What `scope` may say.
+pub(super) const SCOPES: &[&str] = &["connection", "all"];
+/// The keys of which a fault has exactly one.
+pub(super) const TRIGGERS: &[&str] = &["at", "every", "on"];
+
+const SPAN: Kind = Kind::Span { may_be_zero: true };
+const SPAN_POSITIVE: Kind = Kind::Span { may_be_zero: false };
+const RANGE: Kind = Kind::Range { may_be_zero: true };
+const RANGE_POSITIVE: Kind = Kind::Range { may_be_zero: false };
+const DIRECTION: Key = key(
+    "direction",
+    Kind::Word(Direction::WORDS),
+    "which bytes; default both",
+);
+const FRAME: Key = required("frame", Kind::Word(FRAMES), "which kind of frame");
+const CUT_AFTER: Key = key(
+    "cut_after",
+    Kind::RangeOr {
+        may_be_zero: true,
+        words: &["never"],
+    },
+    "when the gateway closes by itself; default as Discord does",
+);
+const REFUSAL: &[Key] = &[
+    required("by", Kind::Word(REFUSALS), "how"),
+    key(
+        "code",
+        Kind::Code,
+        "the code of a Close; without it an empty Close",
+    ),
+];
+const HTTP: &[Key] = &[
+    required(
+        "status",
+        Kind::Number { min: 200, max: 599 },
+        "the status code",
+    ),
+    key("headers", Kind::TextTable, "headers by name"),
+    key("body", Kind::Text, "the body"),
+    key("delay", RANGE, "how long the request waits for its answer"),
+];
+
+/// How the gateway meets the subject's Close: parameters of `on-close` and the scenario's own key.
+pub(super) const ON_CLOSE: &[Key] = &[
+    key(
+        "answer",
+        Kind::Word(Answer::WORDS),
+        "whether and when it answers; default at-once",
+    ),
+    key(
+        "answer_after",
+        RANGE_POSITIVE,
+        "how late, where the answer is late",
+    ),
+    key(
+        "code",
+        Kind::CodeOr(&["same", "none"]),
+        "the code of the answer; default the subject's own",
+    ),
+    key(
+        "fin",
+        Kind::Word(FIN),
+        "whether it then closes the socket; default at-once",
+    ),
+];
+
+/// The keys of a scenario.
+pub(super) const SCENARIO: &[Key] = &[
+    required("summary", Kind::Text, "one line on what happens"),
+    key(
+        "origin",
+        Kind::Texts,
+        "where it comes from: issues, bug numbers",
+    ),
+    key("tags", Kind::Texts, "words to choose it by"),
+    key("alias", Kind::Texts, "other names"),
+    key("interval", Kind::Fixed, "its own heartbeat interval"),
+    key(
+        "min_interval",
+        Kind::Fixed,
+        "the shortest heartbeat interval at which it says anything in real time",
+    ),
+    key(
+        "needs",
+        Kind::Words(NEEDS),
+        "what a subject must be able to do",
+    ),
+    key(
+        "chaos",
+        SPAN,
+        "the least that the chaos phase lasts; default the last `at` and its `for`",
+    ),
+    key(
+        "recover_within",
+        SPAN_POSITIVE,
+        "how long a recovery may take beyond the subject's allowances; default 3I",
+    ),
+    key(
+        "login_within",
+        SPAN_POSITIVE,
+        "how long a login may take; default the subject's allowances",
+    ),
+    key(
+        "ends",
+        Kind::Word(ENDS),
+        "how the run is to end; default recovered",
+    ),
+    key(
+        "traffic",
+        Kind::Table(TRAFFIC),
+        "numbered messages for every session",
+    ),
+    key(
+        "latency",
+        RANGE,
+        "each way; default drawn in virtual time, none in real time",
+    ),
+    key(
+        "hello_after",
+        SPAN,
+        "how long after the upgrade HELLO is sent; default 30ms",
+    ),
+    key(
+        "on_close",
+        Kind::Table(ON_CLOSE),
+        "how the gateway meets the subject's Close",
+    ),
+    key(
+        "shards",
+        Kind::Number { min: 1, max: 1024 },
+        "how many shards the subject has to bring up; default 1",
+    ),
+    key(
+        "enforce",
+        Kind::Table(ENFORCE),
+        "what the gateway holds its clients to",
+    ),
+    key(
+        "settings",
+        Kind::Table(SETTINGS),
+        "what the subject is told of its own settings",
+    ),
+    key("fault", Kind::Faults, "the schedule"),
+    key(
+        "expect",
+        Kind::Table(EXPECT),
+        "what is expected beyond the rules",
+    ),
+    key(
+        "matrix",
+        Kind::Matrix,
+        "values for `$name`: one run for each",
+    ),
+    key(
+        "variant",
+        Kind::Variants,
+        "named variants: their keys replace those of the base",
+    ),
+    key(
+        "base",
+        Kind::Flag,
+        "whether the base is run beside its variants; default true",
+    ),
+    key("real", Kind::Real, "keys that are replaced in real time"),
+];
+
+/// Keys of a scenario that only its own table has: a variant has no variants, and what holds in real time is no set of runs.
+pub(super) const NOT_IN_VARIANT: &[&str] = &["variant", "base"];
+/// The same for `real`.
+pub(super) const NOT_IN_REAL: &[&str] = &["variant", "base", "matrix", "real"];
+
+const TRAFFIC: &[Key] = &[required(
+    "every",
+    SPAN_POSITIVE,
+    "from one message to the next",
+)];
+
+const ENFORCE: &[Key] = &[
+    key(
+        "heartbeat",
+        Kind::Flag,
+        "whether missed heartbeats end a connection; default true",
+    ),
+    key(
+        "identifies",
+        Kind::Number {
+            min: 0,
+            max: 100_000,
+        },
+        "IDENTIFYs in the current window; default 1000",
+    ),
+    key(
+        "reset_after",
+        Kind::Fixed,
+        "how long that window is; default a day",
+    ),
+    key(
+        "max_concurrency",
+        Kind::Number { min: 1, max: 1024 },
+        "IDENTIFYs in 5 s; default 1",
+    ),
+];
+
+const SETTINGS: &[Key] = &[key(
+    "attempts",
+    Kind::Number {
+        min: 0,
+        max: 1_000_000,
+    },
+    "how many reconnect attempts in a row before it gives up",
+)];
+
+const EXPECT: &[Key] = &[
+    key("connections", Kind::Expected, "connections accepted"),
+    key("identifies", Kind::Expected, "IDENTIFYs read"),
+    key("resumes", Kind::Expected, "RESUMEs read"),
+    key("closes", Kind::Expected, "Close frames of the subject's"),
+    key(
+        "close_codes",
+        Kind::Expected,
+        "the code of each of them; an empty Close counts as 1005",
+    ),
+    key(
+        "resume_seq",
+        Kind::Expected,
+        "the sequence number that each RESUME carries",
+    ),
+    key(
+        "lost",
+        Kind::Expected,
+        "dispatches never delivered although their session lived on",
+    ),
+    key(
+        "duplicated",
+        Kind::Expected,
+        "dispatches delivered more than once",
+    ),
+];
+
+/// The keys that any fault may have.
+pub(super) const FAULT: &[Key] = &[
+    key("at", RANGE, "trigger: once, at a time"),
+    key("every", RANGE_POSITIVE, "trigger: again and again"),
+    key(
+        "on",
+        Kind::Word(Event::WORDS),
+        "trigger: when something is seen at the gateway",
+    ),
+    key(
+        "nth",
+        Kind::Count,
+        "with `on`: which one of its kind on its connection",
+    ),
+    key("connection", Kind::Count, "with `on`: on which connections"),
+    key(
+        "path",
+        Kind::Text,
+        "with `on`: only requests or upgrades whose path begins so",
+    ),
+    key("after", RANGE, "with `on`: how long after the event"),
+    key(
+        "from",
+        Kind::Word(Origin::WORDS),
+        "with `at` and `every`: from when the time counts; default ready",
+    ),
+    key(
+        "times",
+        Kind::NumberOr {
+            min: 1,
+            max: 1_000_000,
+            words: &["all"],
+        },
+        "how often it fires in a run; default 1",
+    ),
+    key(
+        "scope",
+        Kind::Word(SCOPES),
+        "which connections it acts on; default connection with `on`, all otherwise",
+    ),
+    key(
+        "target",
+        Kind::Number {
+            min: 1,
+            max: 1_000_000,
+        },
+        "one connection by its number, closing or not, instead of `scope`",
+    ),
+    key("port", Kind::Word(Port::WORDS), "on which listener only"),
+    key(
+        "shard",
+        Kind::Number { min: 0, max: 1023 },
+        "to which shard only",
+    ),
+    key(
+        "for",
+        Kind::RangeOr {
+            may_be_zero: false,
+            words: &["connection", "run"],
+        },
+        "how long it lasts",
+    ),
+    key(
+        "optional",
+        Kind::Flag,
+        "whether it need not strike; needs `why`",
+    ),
+    key("why", Kind::Text, "why it need not strike"),
+    key(
+        "group",
+        Kind::Text,
+        "of the faults that share a group, one has to strike",
+    ),
+    key(
+        "chance",
+        Kind::Chance,
+        "how likely it is to be in a run's schedule at all; default 1",
+    ),
+];
+
+/// Keys of a fault that make sense with `on` only.
+pub(super) const WITH_ON: &[&str] = &["nth", "connection", "path", "after"];
+/// The key of a fault that makes sense with `at` and `every` only.
+pub(super) const WITH_TIME: &[&str] = &["from"];
+
+/// The parameters of an action.
+#[derive(Debug)]
+pub(super) struct Parameters {
+    /// The word that stands for the action.
+    pub(super) action: &'static str,
+    pub(super) keys: &'static [Key],
+    doc: &'static str,
+}
+
+const fn action(action: &'static str, doc: &'static str, keys: &'static [Key]) -> Parameters {
+    Parameters { action, keys, doc }
+}
+
+/// Every action with its parameters. None shares its name with a key of [`FAULT`].
+pub(super) const ACTIONS: &[Parameters] = &[
+    action(
+        "blackhole",
+        "bytes vanish, and no FIN or RST comes out",
+        &[DIRECTION],
+    ),
+    action(
+        "hold",
+        "bytes are held back and come in order afterwards",
+        &[DIRECTION],
+    ),
+    action(
+        "stop-reading",
+        "the gateway reads no more",
+        &[key(
+            "window",
+            Kind::Number {
+                min: 0,
+                max: 16_777_216,
+            },
+            "how many bytes the subject can still write; default 4096",
+        )],
+    ),
+    action(
+        "latency",
+        "bytes take longer",
+        &[DIRECTION, required("by", RANGE_POSITIVE, "how much longer")],
+    ),
+    action("reset", "the connection is reset", &[]),
+    action("eof", "FIN without a Close frame", &[]),
+    action("refuse", "connects are refused", &[]),
+    action(
+        "accept-reset",
+        "connections are accepted and reset at once",
+        &[],
+    ),
+    action(
+        "stall",
+        "the gateway accepts and falls silent",
+        &[required(
+            "where",
+            Kind::Word(Stall::WORDS),
+            "from which point",
+        )],
+    ),
+    action("http", "the upgrade is answered so", HTTP),
+    action("rest", "a REST request is answered so", HTTP),
+    action(
+        "close",
+        "the gateway sends a Close frame",
+        &[
+            key("code", Kind::Code, "its code; without it an empty Close"),
+            key("reason", Kind::Text, "its reason"),
+        ],
+    ),
+    action(
+        "on-close",
+        "how the gateway meets the subject's Close from now on",
+        ON_CLOSE,
+    ),
+    action("withhold", "a frame is not sent", &[FRAME]),
+    action(
+        "delay",
+        "a frame is sent later",
+        &[
+            FRAME,
+            key("by", RANGE_POSITIVE, "how much later"),
+            key(
+                "until",
+                Kind::Until,
+                "how long after an event on its connection, instead of `by`",
+            ),
+        ],
+    ),
+    action("duplicate", "a frame is sent twice", &[FRAME]),
+    action(
+        "hello",
+        "HELLO carries another interval",
+        &[required("interval", RANGE_POSITIVE, "the interval")],
+    ),
+    action(
+        "send",
+        "any frame",
+        &[
+            required("op", Kind::Number { min: 0, max: 255 }, "its opcode"),
+            key("d", Kind::Json, "its payload; default null"),
+            key(
+                "s",
+                Kind::NumberOr {
+                    min: 0,
+                    max: u64::MAX,
+                    words: &["null"],
+                },
+                "its sequence number; default the session's next for op 0, null otherwise",
+            ),
+            key("t", Kind::Text, "its event name"),
+        ],
+    ),
+    action("request-heartbeat", "op 1", &[]),
+    action("reconnect", "op 7", &[CUT_AFTER]),
+    action(
+        "invalid-session",
+        "op 9",
+        &[
+            required(
+                "resumable",
+                Kind::Flag,
+                "whether the session may be resumed",
+            ),
+            CUT_AFTER,
+        ],
+    ),
+    action("refuse-resume", "a RESUME is refused", REFUSAL),
+    action("refuse-identify", "an IDENTIFY is refused", REFUSAL),
+    action(
+        "bad-frame",
+        "a message that is no payload",
+        &[
+            key("text", Kind::Text, "a text message"),
+            key("hex", Kind::Text, "a binary message, as hexadecimal digits"),
+        ],
+    ),
+    action("ping", "a WebSocket ping", &[]),
+    action(
+        "subject",
+        "something is done to the subject itself",
+        &[
+            required("act", Kind::Word(Act::WORDS), "what"),
+            key(
+                "session",
+                Kind::Word(Kept::WORDS),
+                "with start and restart: whether it is handed its session; default kept",
+            ),
+            key(
+                "op",
+                Kind::Number { min: 0, max: 255 },
+                "with send: which command; default 3",
+            ),
+            key(
+                "count",
+                Kind::Number {
+                    min: 1,
+                    max: 100_000,
+                },
+                "with send: how many; default 1",
+            ),
+        ],
+    ),
+];
+
+/// The parameters of the action that a word stands for.
+pub(super) fn action_of(word: &str) -> Option<&'static Parameters> {
+    ACTIONS.iter().find(|known| known.action == word)
+}
+
+/// The JSON Schema of a scenario file (draft 2020-12), for editors: `gwtool scenarios schema`.
+pub fn json() -> String {
+    let mut faults = Vec::new();
+    for known in ACTIONS {
+        let mut properties = properties_of(FAULT);
+        properties.extend(properties_of(known.keys));
+        properties.insert("do".to_owned(), json!({ "const": known.action }));
+        let needed = known.keys.iter().filter(|key| key.is_required);
+        let needed: Vec<&str> = std::iter::once("do")
+            .chain(needed.map(|key| key.name))
+            .collect();
+        faults.push(json!({
+            "title": known.action,
+            "description": known.doc,
+            "type": "object",
+            "properties": properties,
+            "required": needed,
+            "additionalProperties": false,
+        }));
+    }
+    let triggers: Vec<Value> = TRIGGERS
+        .iter()
+        .map(|name| json!({ "required": [name] }))
+        .collect();
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "gwtool scenario file",
+        "type": "object",
+        "patternProperties": { NAME: { "$ref": "#/$defs/scenario" } },
+        "additionalProperties": false,
+        "$defs": {
+            "scenario": table_of(SCENARIO, &[], true),
+            "variant": table_of(SCENARIO, NOT_IN_VARIANT, false),
+            "real": table_of(SCENARIO, NOT_IN_REAL, false),
+            "fault": { "oneOf": faults, "allOf": [{ "oneOf": triggers }] },
+            "substitution": {
+                "description": "filled in from `matrix`",
+                "type": "string",
+                "pattern": "^\\$[a-z_]+$",
+            },
+        },
+    });
+    let mut text =
+        serde_json::to_string_pretty(&schema).expect("a schema is representable as JSON");
+    text.push('\n');
+    text
+}
+
+/// What scenarios and variants may be called.
+const NAME: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+
+const ONE_SPAN: &str = r"[0-9]+(\.[0-9]+)?\s*(I|ns|us|µs|ms|s|m|h|d)";
+
+fn span_pattern(is_range: bool) -> String {
+    let sum = format!(r"\s*{ONE_SPAN}(\s*\+\s*{ONE_SPAN})*\s*");
+    if is_range {
+        format!(r"^{sum}(\.\.{sum})?$")
+    } else {
+        format!("^{sum}$")
+    }
+}
+
+fn table_of(keys: &[Key], without: &[&str], is_whole: bool) -> Value {
+    let mut properties = properties_of(keys);
+    for name in without {
+        properties.remove(*name);
+    }
+    let needed = keys.iter().filter(|key| key.is_required && is_whole);
+    let needed: Vec<&str> = needed.map(|key| key.name).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": needed,
+        "additionalProperties": false,
+    })
+}
+
+fn properties_of(keys: &[Key]) -> Map<String, Value> {
+    let property = |key: &Key| {
+        let mut schema = schema_of(key.kind);
+        if let Value::Object(schema) = &mut schema {
+            schema.insert("description".to_owned(), json!(key.doc));
+        }
+        (key.name.to_owned(), schema)
+    };
+    keys.iter().map(property).collect()
+}
+
+fn schema_of(kind: Kind) -> Value {
+    let or_substitution =
+        |schema: Value| json!({ "anyOf": [schema, { "$ref": "#/$defs/substitution" }] });
+    let number = |min: u64, max: u64| json!({ "type": "integer", "minimum": min, "maximum": max });
+    let count = || json!({ "type": "string", "pattern": r"^\s*[0-9]+\s*\.\.\s*([0-9]+\s*)?$" });
+    let whole = || number(0, u64::from(u32::MAX));
+    let span = |is_range| json!({ "type": "string", "pattern": span_pattern(is_range) });
+    let any = |schemas: &[Value]| or_substitution(json!({ "anyOf": schemas }));
+    match kind {
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Flag => or_substitution(json!({ "type": "boolean" })),
+        Kind::Number { min, max } => or_substitution(number(min, max)),
+        Kind::NumberOr { min, max, words } => any(&[number(min, max), json!({ "enum": words })]),
+        Kind::Chance => {
+            or_substitution(json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 }))
+        }
+        Kind::Fixed | Kind::Span { .. } => or_substitution(span(false)),
+        Kind::Range { .. } => or_substitution(span(true)),
+        Kind::RangeOr { words, .. } => any(&[span(true), json!({ "enum": words })]),
+        Kind::Until => {
+            let events = Event::WORDS.join("|");
+            let sum = format!(r"(\s*\+\s*{ONE_SPAN})*\s*");
+            or_substitution(json!({ "type": "string", "pattern": format!("^({events}){sum}$") }))
+        }
+        Kind::Count => any(&[number(1, u64::from(u32::MAX)), count()]),
+        Kind::Expected => any(&[
+            whole(),
+            count(),
+            json!({ "type": "array", "items": whole(), "minItems": 1 }),
+        ]),
+        Kind::Word(words) => or_substitution(json!({ "enum": words })),
+        Kind::Words(words) => json!({ "type": "array", "items": { "enum": words } }),
+        Kind::Code => or_substitution(number(1000, 4999)),
+        Kind::CodeOr(words) => any(&[number(1000, 4999), json!({ "enum": words })]),
+        Kind::Json => json!({}),
+        Kind::TextTable => {
+            json!({ "type": "object", "additionalProperties": { "type": "string" } })
+        }
+        Kind::Table(keys) => table_of(keys, &[], true),
+        Kind::Faults => json!({ "type": "array", "items": { "$ref": "#/$defs/fault" } }),
+        Kind::Matrix => json!({
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "items": { "type": ["string", "integer", "boolean"] },
+                "minItems": 1,
+            },
+        }),
+        Kind::Variants => json!({
+            "type": "object",
+            "patternProperties": { NAME: { "$ref": "#/$defs/variant" } },
+            "additionalProperties": false,
+        }),
+        Kind::Real => json!({ "$ref": "#/$defs/real" }),
+    }
+}
+
+/// How long a recovery may take beyond the subject's allowances unless a scenario says otherwise, in I.
+pub(super) const RECOVER_WITHIN: u64 = 3;
+/// What a gateway that stops reading still takes, unless a scenario says otherwise.
+pub(super) const WINDOW: u32 = 4096;
+/// The shortest heartbeat interval that HELLO can carry: it counts in milliseconds.
+pub(super) const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// Every action has parameters, if only none: `load` relies on it.
+const _: () = assert!(ACTIONS.len() == Action::<()>::WORDS.len());
