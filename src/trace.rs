@@ -393,6 +393,12 @@ impl Seen {
 
 /// Something that watches a run entry by entry: a writer, a judge, a timeline.
 pub trait Observer {
+    /// Takes the header, before the first entry: the schedule is drawn, nothing has happened. A second one means that the run
+    /// is made again, and that what was seen of it before is void.
+    fn begin(&mut self, header: &Header) {
+        let _ = header;
+    }
+
     /// Takes the next entry.
     fn observe(&mut self, entry: &Entry);
 }
