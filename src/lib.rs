@@ -9,6 +9,7 @@ pub mod expect;
 pub mod fault;
 pub mod faults;
 pub mod machine;
+pub mod news;
 pub mod oracle;
 pub mod progress;
 pub mod protocol;
