@@ -1,1 +1,4 @@
+//! Tests of the whole: the binary as users run it, and the shape of the source.
 
+mod architecture;
+mod cli;

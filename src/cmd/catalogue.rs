@@ -1,0 +1,82 @@
+//! The scenarios that a command may choose from: the shipped ones and those of `--scenarios FILE`.
+
+use super::args::Time;
+use super::failure::Failure;
+use super::output::Color;
+use crate::scenarios::{Scenario, catalogue, load};
+use crate::trace::Clock;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which scenarios.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Choice {
+    /// Add the scenarios of a file to the catalogue
+    #[arg(long = "scenarios", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Only scenarios with this tag (may be repeated)
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Leave out this scenario (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub skip: Vec<String>,
+}
+
+impl From<Time> for Clock {
+    fn from(time: Time) -> Self {
+        match time {
+            Time::Virtual => Self::Virtual,
+            Time::Real => Self::Real,
+        }
+    }
+}
+
+impl Choice {
+    /// The catalogue with the file's scenarios behind it.
+    pub fn all(&self, clock: Clock, color: Color) -> Result<Vec<Scenario>, Failure> {
+        let shipped = catalogue::shipped(clock);
+        let Some(file) = &self.file else {
+            return Ok(shipped);
+        };
+        let text = read(file)?;
+        let own = load(&text, file, clock, color)?;
+        load::merge(shipped, own).map_err(|error| Failure::of(&error))
+    }
+
+    /// Those that are meant, in the order of the catalogue; no names mean all. Never none.
+    pub fn select<'a>(
+        &self,
+        all: &'a [Scenario],
+        names: &[String],
+    ) -> Result<Vec<&'a Scenario>, Failure> {
+        let selected = load::select(all, names, &self.tags, &self.skip)
+            .map_err(|error| Failure::of(&error))?;
+        if selected.is_empty() {
+            return Err(Failure::new("no scenario is left to run")
+                .hint("list scenarios and their tags with `gwtool scenarios`"));
+        }
+        Ok(selected)
+    }
+}
+
+/// The text of a scenario file.
+pub fn read(file: &Path) -> Result<String, Failure> {
+    let bytes = fs::read(file).map_err(|error| {
+        Failure::file("read the scenario file", file, &error)
+            .hint("`gwtool scenarios show flap` prints a scenario to begin with")
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        Failure::new(format!(
+            "expected UTF-8 text in the scenario file `{}`, found other bytes at offset {place}",
+            file.display()
+        ))
+        .hint("a scenario file is TOML; `gwtool scenarios show flap` prints one")
+    })
+}
+
+/// The scenarios of a text, or its problems with their source lines.
+pub fn load(text: &str, file: &Path, clock: Clock, color: Color) -> Result<Vec<Scenario>, Failure> {
+    load::load(text, &file.display().to_string(), clock)
+        .map_err(|problems| Failure::Rendered(problems.render(color.is_on_stderr())))
+}

@@ -1,0 +1,211 @@
+//! The report for programs: one JSON document, its schema named and numbered in its first key.
+//!
+//! A key is never renamed or given another meaning under the same `schema`; keys may be added. Times carry their unit in the
+//! key. Unlike a trace it may hold wall time (`took_ms`).
+
+use super::{Report, Run, Totals, verdict};
+use crate::oracle::{Counts, Finding, RuleCount, Verdict};
+use crate::time::Duration;
+use crate::trace::{Clock, ScheduledFault};
+use serde::Serialize;
+
+/// The schema that this build writes.
+pub const SCHEMA: &str = "gwtool-report/1";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    gwtool: &'static str,
+    /// False if the user or `--fail-fast` ended it before every planned run was made.
+    is_complete: bool,
+    is_strict: bool,
+    took_ms: u64,
+    totals: Count,
+    runs: Vec<Line<'a>>,
+}
+
+#[derive(Serialize)]
+struct Count {
+    planned: usize,
+    conforms: usize,
+    violates: usize,
+    inconclusive: usize,
+    not_judged: usize,
+    failed: usize,
+    not_run: usize,
+    watched_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    scenario: &'a str,
+    subject: &'a str,
+    reproduce: &'a str,
+    #[serde(flatten)]
+    end: End<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum End<'a> {
+    Judged(Box<Judged<'a>>),
+    Failed { error: &'a str },
+}
+
+#[derive(Serialize)]
+struct Judged<'a> {
+    verdict: Verdict,
+    seed: &'a str,
+    clock: Clock,
+    interval_ms: u64,
+    watched_ms: u64,
+    took_ms: u64,
+    repeats: u32,
+    reasons: &'a [String],
+    findings: &'a [Finding],
+    rules: &'a [RuleCount],
+    not_judged: Vec<NotJudged<'a>>,
+    counts: Counts,
+    schedule: &'a [ScheduledFault],
+}
+
+#[derive(Serialize)]
+struct NotJudged<'a> {
+    what: &'a str,
+    why: &'a str,
+}
+
+/// The report as JSON text, indented, with a line break at its end.
+pub fn document(report: &Report) -> String {
+    let totals = report.totals();
+    let document = Document {
+        schema: SCHEMA,
+        gwtool: env!("CARGO_PKG_VERSION"),
+        is_complete: totals.not_run == 0,
+        is_strict: report.is_strict,
+        took_ms: millis(report.took),
+        totals: count(&totals, report.planned),
+        runs: report
+            .runs
+            .iter()
+            .map(|run| line(run, report.is_strict))
+            .collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&document).expect("a report is representable");
+    text.push('\n');
+    text
+}
+
+const fn count(totals: &Totals, planned: usize) -> Count {
+    let Totals {
+        conforms,
+        violates,
+        inconclusive,
+        not_judged,
+        failed,
+        not_run,
+        watched,
+    } = *totals;
+    Count {
+        planned,
+        conforms,
+        violates,
+        inconclusive,
+        not_judged,
+        failed,
+        not_run,
+        watched_ms: millis(watched),
+    }
+}
+
+fn line(run: &Run, is_strict: bool) -> Line<'_> {
+    let end = match &run.result {
+        Err(error) => End::Failed { error },
+        Ok(outcome) => {
+            let judgement = &outcome.judgement;
+            let not_judged = judgement.not_judged.iter();
+            End::Judged(Box::new(Judged {
+                verdict: verdict(judgement, is_strict),
+                seed: &outcome.header.seed,
+                clock: outcome.header.clock,
+                interval_ms: millis(outcome.header.interval),
+                watched_ms: millis(judgement.watched),
+                took_ms: millis(outcome.took),
+                repeats: outcome.repeats,
+                reasons: &judgement.reasons,
+                findings: &judgement.findings,
+                rules: &judgement.rules,
+                not_judged: not_judged
+                    .map(|(what, why)| NotJudged { what, why })
+                    .collect(),
+                counts: judgement.counts,
+                schedule: &outcome.header.schedule,
+            }))
+        }
+    };
+    Line {
+        scenario: &run.scenario,
+        subject: &run.subject,
+        reproduce: &run.reproduce,
+        end,
+    }
+}
+
+/// Whole milliseconds, saturating: no run lasts 584 million years.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "what does not fit is cut to the most that does, one line before"
+)]
+const fn millis(duration: Duration) -> u64 {
+    let millis = duration.as_millis();
+    if millis > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        millis as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn the_document_names_its_schema_and_tells_every_run() {
+        let document: Value = serde_json::from_str(&document(&sample::report())).unwrap();
+        assert_eq!(document["schema"], "gwtool-report/1");
+        assert_eq!(document["is_complete"], false);
+        let totals = r#"{"planned":7,"conforms":1,"violates":1,"inconclusive":1,"not_judged":1,"failed":1,"not_run":2,"watched_ms":1248000}"#;
+        assert_eq!(
+            document["totals"],
+            serde_json::from_str::<Value>(totals).unwrap()
+        );
+        let verdicts: Vec<&Value> = document["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run.get("verdict").unwrap_or(&run["error"]))
+            .collect();
+        assert_eq!(
+            verdicts,
+            [
+                "violates",
+                "conforms",
+                "inconclusive",
+                "not-judged",
+                "no port is free"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_finding_keeps_its_evidence() {
+        let document: Value = serde_json::from_str(&document(&sample::report())).unwrap();
+        let found = &document["runs"][0]["findings"][0];
+        assert_eq!(found["id"], "resume/R4");
+        assert_eq!(found["at_ns"], 12_400_000_000_u64);
+        assert_eq!(found["connection"], 3);
+        assert_eq!(document["runs"][0]["interval_ms"], 41_250);
+    }
+}

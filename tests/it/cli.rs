@@ -1,0 +1,487 @@
+//! The binary as users run it: exit code, stdout and stderr.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::fs;
+use std::io::pipe;
+use std::path::Path;
+use std::process::{Command as Process, Stdio};
+use tempfile::tempdir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_gwtool");
+
+/// What a command came to.
+struct Came {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs gwtool with arguments that are separated by spaces.
+fn gwtool(arguments: &str) -> Came {
+    gwtool_with(&arguments.split_whitespace().collect::<Vec<_>>(), &[])
+}
+
+fn gwtool_with(arguments: &[&str], environment: &[(&str, &str)]) -> Came {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("DISCORD_TOKEN")
+        .envs(environment.iter().copied())
+        .output()
+        .expect("the binary starts");
+    Came {
+        code: output.status.code().expect("the binary exits by itself"),
+        stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+    }
+}
+
+impl Came {
+    /// A usage error: exit 2, nothing on stdout, this on stderr.
+    #[track_caller]
+    fn is_error(&self, texts: &[&str]) {
+        assert_eq!(self.code, 2, "{}{}", self.stdout, self.stderr);
+        assert_eq!(self.stdout, "", "an error is talk, not a result");
+        assert!(self.stderr.starts_with("error: "), "{}", self.stderr);
+        for text in texts {
+            assert!(self.stderr.contains(text), "no `{text}` in: {}", self.stderr);
+        }
+    }
+
+    #[track_caller]
+    fn is(&self, code: i32) -> &Self {
+        assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).expect("stdout is one JSON value")
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the path is text")
+}
+
+const OWN: &str = r#"
+[calm-day]
+summary = "Nothing happens"
+traffic = { every = "0.1I" }
+chaos   = "2I"
+"#;
+
+mod usage {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scenario_is_answered_with_the_likely_one() {
+        gwtool("chaos --scenario flapp").is_error(&["`flapp`", "hint: ", "`flap`"]);
+    }
+
+    #[test]
+    fn a_wrong_duration_is_answered_with_right_ones() {
+        let hint = "hint: write `250ms`";
+        gwtool("chaos --interval soon").is_error(&["found `soon`", hint]);
+        gwtool("chaos --interval 41").is_error(&["`41` has no unit", hint]);
+        gwtool("chaos --timeout 3lightyears").is_error(&["unknown unit `lightyears`", hint]);
+        gwtool("connect --for 1I").is_error(&["expected a plain duration, found `1I`"]);
+    }
+
+    #[test]
+    fn an_interval_is_above_zero_and_within_reason() {
+        gwtool("chaos --interval -5s").is_error(&["a duration cannot be negative: `-5s`"]);
+        gwtool("chaos --interval 0s").is_error(&["expected a duration above zero, found `0s`"]);
+        gwtool("chaos --interval 1h").is_error(&["expected an interval from 1ms to 10m"]);
+    }
+
+    #[test]
+    fn unknown_flags_subjects_and_commands_are_named() {
+        gwtool("chaos --frobnicate").is_error(&["--frobnicate"]);
+        gwtool("chaos --subject carbon-0.41").is_error(&["carbon-0.41", "carbon-0.14"]);
+        gwtool("hunt").is_error(&["hunt"]);
+        gwtool("chaos --seed soon").is_error(&["expected a number from 0 to 2^64-1"]);
+        gwtool("chaos --jobs 0").is_error(&["--jobs"]);
+        gwtool("chaos --time imaginary").is_error(&["imaginary", "virtual"]);
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_refused() {
+        gwtool("chaos --replay x --seed 1").is_error(&["--replay", "--seed"]);
+        gwtool("chaos -v -q").is_error(&["--verbose", "--quiet"]);
+        gwtool("connect ws://localhost:1 --discord").is_error(&["--discord"]);
+        gwtool("connect --send-token").is_error(&["URL"]);
+    }
+
+    #[test]
+    fn help_and_version_are_results() {
+        for arguments in ["--help", "--version", "chaos --help", "connect --help"] {
+            let came = gwtool(arguments);
+            came.is(0);
+            assert!(!came.stdout.is_empty() && came.stderr.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_missing_is_asked_for_and_never_shown() {
+        gwtool("connect --discord").is_error(&["`DISCORD_TOKEN`", "hint: ", "`--probe`"]);
+        let token = [("DISCORD_TOKEN", "canary.canary.canary")];
+        let came = gwtool_with(&["connect", "--frobnicate"], &token);
+        assert!(!came.stderr.contains("canary"));
+    }
+}
+
+mod files {
+    use super::*;
+
+    #[test]
+    fn a_scenario_file_that_is_missing_is_named() {
+        let came = gwtool("chaos --scenarios no/such/file.toml");
+        came.is_error(&["failed to read the scenario file `no/such/file.toml`", "hint: "]);
+    }
+
+    #[test]
+    fn a_binary_scenario_file_is_no_text() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("binary.toml");
+        fs::write(&file, b"[a]\n\xff\xfe\x00").unwrap();
+        for command in ["scenarios check", "chaos --scenarios"] {
+            let came = gwtool(&format!("{command} {}", text(&file)));
+            came.is_error(&["expected UTF-8 text", "at offset 4", "hint: "]);
+        }
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_is_known_before_the_run() {
+        let dir = tempdir().unwrap();
+        let missing = dir.path().join("missing/report.json");
+        let came = gwtool(&format!(
+            "chaos --scenario flap --seed 1 --report json={}",
+            text(&missing)
+        ));
+        came.is_error(&["failed to open the report", "hint: "]);
+        let came = gwtool(&format!(
+            "chaos --scenario flap --seed 1 --report junit={}",
+            text(dir.path())
+        ));
+        came.is_error(&["failed to open the report"]);
+    }
+
+    #[test]
+    fn a_report_in_no_known_format_is_refused() {
+        gwtool("chaos --report yaml=x").is_error(&["unknown report format `yaml`", "hint: "]);
+        gwtool("chaos --report json").is_error(&["expected FORMAT=PATH"]);
+    }
+
+    #[test]
+    fn what_is_no_trace_cannot_be_replayed() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("trace.ndjson");
+        fs::write(&file, "hello\n").unwrap();
+        let came = gwtool(&format!("chaos --replay {}", text(&file)));
+        came.is_error(&["line 1 is no trace header", "hint: "]);
+        gwtool("chaos --replay no/such/trace").is_error(&["failed to open the trace"]);
+    }
+}
+
+mod streams {
+    use super::*;
+
+    /// Runs with a stdout whose reader is gone already, so that the first write fails.
+    fn with_closed_stdout(arguments: &[&str]) -> std::process::Output {
+        let (reader, writer) = pipe().expect("there are pipes");
+        drop(reader);
+        Process::new(BINARY)
+            .args(arguments)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("the binary starts")
+    }
+
+    #[test]
+    fn a_closed_stdout_ends_quietly() {
+        for arguments in [
+            &["scenarios", "list"][..],
+            &["rules"],
+            &["completions", "bash"],
+            &["--help"],
+            &["chaos", "--scenario", "flap", "--seed", "1"],
+            &["chaos", "--seed", "1", "--tag", "network"],
+            &["chaos", "--scenario", "flap", "--seed", "1", "--format", "json"],
+        ] {
+            let output = with_closed_stdout(arguments);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
+            assert_eq!(stderr, "", "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_stdout_does_not_lose_the_report() {
+        let dir = tempdir().unwrap();
+        let report = format!("json={}", text(&dir.path().join("report.json")));
+        let chaos = ["chaos", "--scenario", "flap", "--seed", "1", "--report", &report];
+        assert_eq!(with_closed_stdout(&chaos).status.code(), Some(0));
+        let written = fs::read_to_string(dir.path().join("report.json")).unwrap();
+        assert!(serde_json::from_str::<Value>(&written).is_ok(), "{written}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("Linux has it");
+        let output = Process::new(BINARY)
+            .args(["scenarios", "list"])
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("the binary starts");
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.starts_with("error: failed to write to stdout: "), "{stderr}");
+    }
+
+    #[test]
+    fn colour_is_there_when_asked_for_and_says_nothing_by_itself() {
+        let plain = gwtool("chaos --scenario flap --seed 1 --color never");
+        let piped = gwtool("chaos --scenario flap --seed 1");
+        let coloured = gwtool("chaos --scenario flap --seed 1 --color always");
+        assert!(!plain.stdout.contains('\x1b'));
+        assert_eq!(plain.stdout, piped.stdout);
+        assert!(coloured.stdout.contains("\x1b["));
+        assert_eq!(strip(&coloured.stdout), plain.stdout);
+    }
+
+    #[test]
+    fn no_color_is_honoured() {
+        let arguments = ["scenarios", "list"];
+        let forced = gwtool_with(&arguments, &[("CLICOLOR_FORCE", "1")]);
+        assert!(forced.stdout.contains('\x1b'), "colour can be forced at all");
+        let silent = gwtool_with(&arguments, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]);
+        assert!(!silent.stdout.contains('\x1b'));
+    }
+
+    /// The text without its colours.
+    fn strip(text: &str) -> String {
+        let mut parts = text.split("\x1b[");
+        let mut plain = parts.next().unwrap_or("").to_owned();
+        for part in parts {
+            plain.push_str(part.split_once('m').map_or("", |(_, rest)| rest));
+        }
+        plain
+    }
+}
+
+mod lists {
+    use super::*;
+
+    #[test]
+    fn completions_are_made_for_every_shell() {
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let came = gwtool(&format!("completions {shell}"));
+            came.is(0);
+            assert!(came.stdout.contains("gwtool"), "{shell}");
+            assert!(came.stdout.contains("carbon-0.14"), "{shell} knows the subjects");
+        }
+        gwtool("completions tcsh").is_error(&["tcsh", "bash"]);
+    }
+
+    #[test]
+    fn rules_are_listed_and_shown() {
+        let list = gwtool("rules");
+        assert_eq!(list.is(0).stdout, gwtool("rules list").is(0).stdout);
+        assert!(list.stdout.contains("heartbeat/H1"));
+        let rules = gwtool("rules --format json").is(0).json();
+        let count = rules.as_array().unwrap().len();
+        assert_eq!(count, list.stdout.lines().count());
+        let by_id = gwtool("rules show heartbeat/H1");
+        assert!(by_id.is(0).stdout.starts_with("heartbeat/H1  "));
+        assert_eq!(by_id.stdout, gwtool("rules show h1").is(0).stdout);
+        gwtool("rules show heartbeat/H99").is_error(&["`heartbeat/H99`", "hint: "]);
+    }
+
+    #[test]
+    fn scenarios_are_listed_shown_and_described() {
+        let list = gwtool("scenarios");
+        assert_eq!(list.is(0).stdout, gwtool("scenarios list").is(0).stdout);
+        let all = gwtool("scenarios list --format json").is(0).json();
+        let names: Vec<&str> = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        assert!(names.contains(&"flap") && names.contains(&"zombie-race"), "{names:?}");
+        assert_eq!(list.stdout.lines().count(), names.len());
+        assert!(gwtool("scenarios show flap").is(0).stdout.starts_with("[flap]"));
+        gwtool("scenarios show flapp").is_error(&["`flapp`", "hint: "]);
+        let schema = gwtool("scenarios schema").is(0).json();
+        assert!(schema["$schema"].is_string());
+    }
+
+    #[test]
+    fn a_scenario_file_is_checked() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("own.toml");
+        fs::write(&file, OWN).unwrap();
+        let came = gwtool(&format!("scenarios check {}", text(&file)));
+        assert!(came.is(0).stdout.ends_with("own.toml: 1 scenario, no problem\n"));
+        fs::write(&file, "[flap]\nsummary = \"taken\"\n").unwrap();
+        let taken = gwtool(&format!("scenarios check {}", text(&file)));
+        taken.is_error(&["`flap`"]);
+        fs::write(&file, "summary =\n").unwrap();
+        let broken = gwtool(&format!("scenarios check {}", text(&file)));
+        assert_eq!(broken.is(2).stdout, "");
+        assert!(broken.stderr.contains("own.toml"), "{}", broken.stderr);
+    }
+
+    #[test]
+    fn own_scenarios_join_the_catalogue() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("own.toml");
+        fs::write(&file, OWN).unwrap();
+        let own = gwtool(&format!("scenarios --scenarios {}", text(&file)));
+        let shipped = gwtool("scenarios");
+        let more = own.is(0).stdout.lines().count() - shipped.is(0).stdout.lines().count();
+        assert_eq!(more, 1);
+    }
+}
+
+mod chaos {
+    use super::*;
+
+    #[test]
+    fn one_scenario_is_a_timeline_and_a_verdict() {
+        let came = gwtool("chaos --scenario flap --seed 0x5eed");
+        let out = &came.is(0).stdout;
+        assert!(out.starts_with("flap  subject gwtool  seed 0x5eed  I 41.25s  virtual time\n"));
+        for text in ["── chaos ", "READY", "fault struck: ", "\nconforms\n", "watched ", "kept\n"] {
+            assert!(out.contains(text), "no `{text}` in: {out}");
+        }
+        assert!(!out.contains("reproduce: "), "nothing failed: {out}");
+    }
+
+    #[test]
+    fn a_failure_ends_with_the_line_that_reproduces_it() {
+        let came = gwtool("chaos --scenario zombie-race --subject carbon-0.14 --seed 0x5eed");
+        let out = &came.is(1).stdout;
+        assert!(out.contains("\nviolates\n") && out.contains("died"), "{out}");
+        let last = out.lines().last().unwrap();
+        assert_eq!(
+            last,
+            "reproduce: gwtool chaos --scenario zombie-race --subject carbon-0.14 --seed 0x5eed"
+        );
+        let again = gwtool(last.trim_start_matches("reproduce: gwtool "));
+        assert_eq!(again.stdout, came.stdout);
+    }
+
+    #[test]
+    fn a_seed_that_was_drawn_is_printed_and_makes_the_same_run() {
+        let drawn = gwtool("chaos --scenario flap");
+        let heading = drawn.is(0).stdout.lines().next().unwrap();
+        let seed = heading.split("seed ").nth(1).and_then(|rest| rest.split(' ').next());
+        let seed = seed.expect("the heading has the seed");
+        let again = gwtool(&format!("chaos --scenario flap --seed {seed}"));
+        assert_eq!(again.stdout, drawn.stdout);
+    }
+
+    #[test]
+    fn many_runs_are_a_table_in_the_order_of_the_catalogue() {
+        let names = gwtool("scenarios list --format json").json();
+        let names: Vec<&str> = names
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        let came = gwtool("chaos --seed 1 --format json --jobs 4");
+        let report = came.json();
+        assert_eq!(report["schema"], "gwtool-report/1");
+        assert_eq!(report["is_complete"], true);
+        let runs = report["runs"].as_array().unwrap();
+        let run_names: Vec<&str> = runs
+            .iter()
+            .map(|run| run["scenario"].as_str().unwrap())
+            .collect();
+        assert_eq!(run_names, names);
+        assert_eq!(report["totals"]["planned"], names.len());
+    }
+
+    #[test]
+    fn traces_are_the_same_bytes_with_any_number_of_jobs() {
+        let dir = tempdir().unwrap();
+        for jobs in [1, 4] {
+            let path = dir.path().join(format!("{jobs}/"));
+            gwtool(&format!(
+                "chaos --seed 7 --tag network --jobs {jobs} -q --report trace={}/",
+                text(&path)
+            ));
+        }
+        let mut compared = 0;
+        for entry in fs::read_dir(dir.path().join("1")).unwrap() {
+            let one = entry.unwrap().path();
+            let four = dir.path().join("4").join(one.file_name().unwrap());
+            assert_eq!(fs::read(&one).unwrap(), fs::read(&four).unwrap(), "{one:?}");
+            compared += 1;
+        }
+        assert!(compared > 0);
+    }
+
+    #[test]
+    fn a_trace_is_replayed_to_the_same_bytes() {
+        let dir = tempdir().unwrap();
+        let (first, second) = (dir.path().join("1.ndjson"), dir.path().join("2.ndjson"));
+        let to = |path: &Path| format!("--report trace={}", text(path));
+        gwtool(&format!("chaos --scenario flap --seed 3 {}", to(&first))).is(0);
+        let replay = format!("chaos --replay {} {}", text(&first), to(&second));
+        gwtool(&replay).is(0);
+        let (first, second) = (fs::read(first).unwrap(), fs::read(second).unwrap());
+        assert!(!first.is_empty());
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn reports_go_to_their_files() {
+        let dir = tempdir().unwrap();
+        let path = |name: &str| text(&dir.path().join(name)).to_owned();
+        let came = gwtool(&format!(
+            "chaos --scenario flap --subject gwtool --subject carbon-0.14 --seed 1 \
+             --report json={} --report junit={} --report trace={}",
+            path("r.json"),
+            path("r.xml"),
+            path("{scenario}.{subject}.ndjson")
+        ));
+        assert!(came.stdout.contains("2 runs: "), "{}", came.stdout);
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        assert!(serde_json::from_str::<Value>(&read("r.json")).is_ok());
+        assert!(read("r.xml").starts_with("<?xml"));
+        for name in ["flap.gwtool.ndjson", "flap.carbon-0.14.ndjson"] {
+            assert!(read(name).starts_with("{\"gwtool_trace\":1"), "{name}");
+            assert!(read(name).ends_with("{\"end\":{\"is_complete\":true}}}\n"), "{name}");
+        }
+    }
+
+    #[test]
+    fn fail_fast_ends_at_the_first_failure() {
+        let arguments = "chaos --seed 1 --subject carbon-0.14 --format json";
+        let all = gwtool(arguments).is(1).json();
+        let fast = gwtool(&format!("{arguments} --fail-fast --jobs 4")).is(1).json();
+        let is_failed = |run: &Value| run["verdict"] == "violates";
+        let first = all["runs"].as_array().unwrap().iter().position(is_failed);
+        let runs = fast["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), first.expect("the subject fails") + 1);
+        assert!(is_failed(runs.last().unwrap()));
+    }
+
+    #[test]
+    fn json_on_stdout_is_the_whole_of_it() {
+        let came = gwtool("chaos --scenario flap --format json");
+        assert_eq!(came.is(0).json()["runs"].as_array().unwrap().len(), 1);
+        assert!(came.stderr.starts_with("seed 0x"), "a drawn seed is told: {}", came.stderr);
+    }
+}
