@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod load;
 pub mod outcome;
+pub mod runner;
 pub mod schema;
 
 pub use outcome::Outcome;
@@ -10,6 +11,7 @@ pub use outcome::Outcome;
 use crate::expect::{Ends, Expectations};
 use crate::fault::{FaultSpec, OnClose};
 use crate::server::Enforce;
+pub use crate::subjects::{Need, Settings};
 use crate::time::{Duration, Span, SpanRange};
 
 /// A named schedule with its expectations, checked: whoever holds one need not look at its text again.
@@ -71,26 +73,6 @@ impl Scenario {
         self.name.strip_prefix(name).is_some_and(goes_on)
             || self.alias.iter().any(|alias| alias == name)
     }
-}
-
-/// What a scenario needs of a subject; without it the scenario is not judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Need {
-    /// Its application can be told to send commands.
-    Commands,
-    /// It can be told to use compression.
-    Compression,
-    /// It reports what it delivered.
-    Delivery,
-    /// It is a program.
-    Process,
-}
-
-/// What a scenario tells the subject of its own settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Settings {
-    /// How many reconnect attempts in a row before it gives up; `None` for its own default.
-    pub attempts: Option<u32>,
 }
 
 /// When HELLO is sent unless a scenario says otherwise: one real client drops bytes that share the segment of the 101.
