@@ -73,6 +73,9 @@ pub struct Header {
     pub on_close: Answer,
     /// How many sessions the subject has to bring up: one a shard.
     pub shards: u32,
+    /// How many sessions the gateway lets the subject start, as `/gateway/bot` tells it.
+    #[serde(default)]
+    pub identify_limit: IdentifyLimit,
     /// What is expected beyond the rules.
     pub expect: Expectations,
     /// What is scheduled.
@@ -81,6 +84,28 @@ pub struct Header {
     pub sees_delivery: bool,
     /// Whether the subject is a program whose process is watched.
     pub sees_process: bool,
+}
+
+/// How many sessions may be started, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentifyLimit {
+    /// IDENTIFYs in a window.
+    pub starts: u32,
+    /// How long a window is.
+    pub reset_after: Duration,
+    /// IDENTIFYs in 5 s.
+    pub max_concurrency: u32,
+}
+
+impl Default for IdentifyLimit {
+    /// What Discord grants to a small bot.
+    fn default() -> Self {
+        Self {
+            starts: 1000,
+            reset_after: Duration::from_secs(86_400),
+            max_concurrency: 1,
+        }
+    }
 }
 
 /// A fault of the schedule, and whether the seed left it in.
