@@ -2,9 +2,42 @@
 //!
 //! Pure, with bounded state, and blind to everything but the trace: it knows no client, no server and no fault's insides, so
 //! that an in-process subject, a program, a recorded file and a production connection are judged by the same code.
+//!
+//! [`Judge`] keeps a [`view::View`] of connections and sessions and shows every entry to the groups of rules; they write into
+//! a [`docket::Docket`]. What does not happen is found by time: each connection knows what it owes and by when, and is looked
+//! at before the first entry after that. A false alarm on a sound client costs more than a missed bug, so that whatever may
+//! have crossed something else on the wire, or was kept back by a fault, is not judged.
 
+mod close;
+mod connect;
+mod delivery;
+mod docket;
+mod expectations;
+mod heartbeat;
+mod identify;
+mod outcomes;
+mod rate;
+mod reconnect;
+mod resume;
+mod robustness;
+pub mod rules;
+mod verdict;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use outcomes::RecoveryFacts;
+
+use self::docket::Docket;
+use self::outcomes::Outcomes;
+use self::rules::Rule;
+use self::view::{Auth, Cause, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View};
+use crate::fault::{Act, Port};
+use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
-use serde::Serialize;
+use crate::trace::{Entry, Fate, Header, Kind, Observer, Phase, Seen, Side};
+use serde::{Deserialize, Serialize};
 
 /// How binding a rule is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -128,4 +161,795 @@ pub struct Counts {
 
 fn as_nanos<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_u128(duration.as_nanos())
+}
+
+/// Watches a run and judges it.
+#[derive(Debug)]
+pub struct Judge {
+    view: View,
+    docket: Docket,
+    discovery: connect::Discovery,
+    identified: identify::Identified,
+    attempts: reconnect::Attempts,
+    outcomes: Outcomes,
+    deliveries: delivery::Deliveries,
+    expectations: expectations::Ledger,
+    counts: Counts,
+    watch: Watch,
+    /// The latest that gwtool's own timers were, where that may have spoilt the run.
+    noise: Option<Duration>,
+}
+
+/// How far the watch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// It goes on.
+    On,
+    /// It is over: what follows is gwtool's own clearing up.
+    Over { at: Instant },
+    /// The trace has an end, too.
+    Ended { at: Instant, is_complete: bool },
+}
+
+impl Judge {
+    /// A judge of the run that this header announces.
+    pub fn new(header: &Header) -> Self {
+        Self {
+            view: View::new(header),
+            docket: Docket::new(header.vantage),
+            discovery: connect::Discovery::default(),
+            identified: identify::Identified::default(),
+            attempts: reconnect::Attempts::default(),
+            outcomes: Outcomes::default(),
+            deliveries: delivery::Deliveries::default(),
+            expectations: expectations::Ledger::new(header.expect.clone()),
+            counts: Counts::default(),
+            watch: Watch::On,
+            noise: None,
+        }
+    }
+
+    /// Everything that is to be said, given what the phases of the run say about the recovery.
+    pub fn finish(mut self, recovery: &RecoveryFacts) -> Judgement {
+        let (until, is_complete) = match self.watch {
+            Watch::On => (self.view.shared.now, false),
+            Watch::Over { at } => (at, false),
+            Watch::Ended { at, is_complete } => (at, is_complete),
+        };
+        self.attempts.finish(&self.view, &mut self.docket, until);
+        let (lost, overflow) = delivery::lost(&self.view, &self.deliveries, until);
+        self.counts.lost = lost;
+        self.counts.duplicated = self.deliveries.duplicated;
+        self.counts.delivered = self.deliveries.delivered;
+        let last = self.attempts.last;
+        let unrecovered = self
+            .outcomes
+            .finish(&self.view, &mut self.docket, recovery, last, until);
+        let sees_delivery = self.view.shared.sees_delivery;
+        let duplicate = self.deliveries.first_duplicate;
+        let duplicate = duplicate.map(|(at, which)| (at, delivery::show(which)));
+        let mut not_judged = self.expectations.finish(
+            &mut self.docket,
+            &self.counts,
+            sees_delivery,
+            duplicate,
+            until,
+        );
+        if overflow {
+            let why = "more dispatches waited for delivery than are remembered";
+            not_judged.push(("lost".to_owned(), why.to_owned()));
+        }
+        let mut gaps = Vec::new();
+        if is_complete {
+            gaps.extend(unrecovered);
+        } else {
+            gaps.push("the trace ends before the watch does".to_owned());
+        }
+        if let Some(late) = self.noise {
+            let late = crate::time::show(late);
+            gaps.push(format!("gwtool's own timers were late by up to {late}"));
+        }
+        let (findings, rules) = self.docket.close();
+        let (verdict, reasons) = verdict::weigh(&findings, &self.view.faults, gaps);
+        Judgement {
+            verdict,
+            reasons,
+            findings,
+            rules,
+            not_judged,
+            watched: until - Instant::ZERO,
+            counts: self.counts,
+        }
+    }
+
+    /// Looks at everything that was owed before now.
+    fn check_dues(&mut self) {
+        let now = self.view.shared.now;
+        for place in 0..self.view.connections.len() {
+            for due in DUES {
+                let connection = &mut self.view.connections[place];
+                if now > connection.due(due) {
+                    connection.settle(due);
+                    let (shared, docket) = (&self.view.shared, &mut self.docket);
+                    match due {
+                        Due::Beat => heartbeat::beat_overdue(connection, shared, docket),
+                        Due::Request => heartbeat::request_overdue(connection, shared, docket),
+                        Due::Silence => heartbeat::silence_overdue(connection, shared, docket),
+                        Due::Leave => close::leave_overdue(connection, shared, docket),
+                        Due::Patience => connect::patience_overdue(connection, shared, docket),
+                        Due::Echo => close::echo_overdue(connection, shared, docket),
+                        Due::Handshake => close::handshake_overdue(connection, shared, docket),
+                        Due::Pong => robustness::pong_overdue(connection, shared, docket),
+                    }
+                }
+            }
+        }
+        self.outcomes.check(&self.view, &mut self.docket);
+        self.reckon();
+    }
+
+    fn reckon(&mut self) {
+        self.view.reckon();
+        self.view.next_due = self.view.next_due.min(self.outcomes.next_due());
+    }
+
+    /// The subject began an attempt to connect.
+    fn attempt(&mut self, connection: Option<u32>) {
+        close::connects(&self.view.shared, &mut self.docket, connection);
+        let is_accepted = connection.is_some();
+        self.attempts
+            .began(&self.view, &mut self.docket, is_accepted);
+    }
+
+    fn accepted(&mut self, number: u32, port: Port) {
+        self.counts.connections += 1;
+        self.attempt(Some(number));
+        self.discovery
+            .accepted(&self.view.shared, &mut self.docket, number);
+        for old in &mut self.view.connections {
+            // What the gateway does not read it cannot see: the new connection tells that the old one was left.
+            if old.is_unseen && old.left.is_none() {
+                let at = self.view.shared.now;
+                old.settle_all();
+                old.left = Some(Ending {
+                    at,
+                    how: How::Replaced,
+                });
+            }
+        }
+        self.outcomes.accepted(&self.view, number);
+        let place = self.view.accepted(number, port);
+        connect::wait(&mut self.view.connections[place], &self.view.shared);
+    }
+
+    /// An attempt got no number.
+    fn missed(&mut self, port: Port) {
+        if port == Port::Rest {
+            return;
+        }
+        self.attempt(None);
+        self.discovery.doubt();
+        reconnect::failed(&mut self.view, &mut self.docket, port, false, false);
+        self.attempts.lost(None, self.view.shared.now, None);
+    }
+
+    /// A payload of the subject's.
+    fn from_subject(&mut self, place: usize, op: Opcode, d: &Json, bytes: u32) {
+        let (view, docket) = (&mut self.view, &mut self.docket);
+        let connection = &mut view.connections[place];
+        close::payload(connection, &view.shared, docket);
+        connect::payload(connection, &view.shared, docket, op);
+        rate::payload(connection, &view.shared, docket, bytes);
+        connection.frames += 1;
+        match op {
+            Opcode::HEARTBEAT => self.beat(place, d),
+            Opcode::HEARTBEAT_ACK => {
+                heartbeat::ack_from_subject(connection, &view.shared, docket);
+            }
+            Opcode::IDENTIFY => self.identify(place, d),
+            Opcode::RESUME => self.resume(place, d),
+            _ => {}
+        }
+    }
+
+    fn beat(&mut self, place: usize, d: &Json) {
+        let connection = &mut self.view.connections[place];
+        heartbeat::beat(connection, &self.view.shared, &mut self.docket);
+        robustness::settle(connection, &mut self.docket, self.view.shared.now);
+        let (serial, shard) = (connection.session, connection.shard);
+        let serial = serial.or_else(|| self.view.trail(shard).session);
+        let view = &mut self.view;
+        let session = view
+            .sessions
+            .iter_mut()
+            .rev()
+            .find(|session| Some(session.serial) == serial);
+        let connection = &view.connections[place];
+        heartbeat::number(connection, session, &view.shared, &mut self.docket, d);
+    }
+
+    /// One authentication a connection, unless op 9 asked for another.
+    fn authenticates(&mut self, place: usize, op: Opcode) {
+        let now = self.view.shared.now;
+        let connection = &mut self.view.connections[place];
+        let number = connection.number;
+        if let Some(hello) = connection.hello {
+            connection.round_trip.get_or_insert(now - hello.at);
+        }
+        if connection.auths > 0 && connection.auth != Auth::Refused {
+            self.docket.broken(Rule::I1, now, Some(number), || {
+                let before = "one IDENTIFY or RESUME on a connection, unless op 9 came between";
+                (
+                    format!("sent {} again on #{number}", op.name()),
+                    before.to_owned(),
+                )
+            });
+        } else {
+            self.docket.kept(Rule::I1);
+        }
+        close::authenticates(connection, &self.view.shared, &mut self.docket);
+    }
+
+    fn identify(&mut self, place: usize, d: &Json) {
+        self.counts.identifies += 1;
+        self.authenticates(place, Opcode::IDENTIFY);
+        let (now, number) = (self.view.shared.now, self.view.connections[place].number);
+        let (view, docket) = (&mut self.view, &mut self.docket);
+        let shard = identify::identify(view, &mut self.identified, docket, number, d);
+        reconnect::authenticates(view, docket, place, Opcode::IDENTIFY, shard);
+        let connection = &mut view.connections[place];
+        connection.auth = Auth::Identifying { at: now };
+        connection.auths += 1;
+        connection.shard = shard;
+        connection.session = None;
+        let serial = view.trail(shard).session;
+        if let Some(session) = serial.and_then(|serial| view.session(serial)) {
+            session.ledger.abandon(now);
+        }
+    }
+
+    fn resume(&mut self, place: usize, d: &Json) {
+        self.counts.resumes += 1;
+        self.authenticates(place, Opcode::RESUME);
+        let (now, number) = (self.view.shared.now, self.view.connections[place].number);
+        let (view, docket) = (&mut self.view, &mut self.docket);
+        let named = resume::resume(view, docket, place, d);
+        if !named.is_odd {
+            self.expectations.resumed(docket, now, number, named.seq);
+        }
+        reconnect::authenticates(view, docket, place, Opcode::RESUME, named.shard);
+        let connection = &mut view.connections[place];
+        connection.auth = Auth::Resuming { at: now };
+        connection.auths += 1;
+        connection.shard = named.shard;
+        connection.replayed = None;
+        if let Some(serial) = named.session {
+            view.carries(place, serial);
+        }
+    }
+
+    /// A payload that set out for the subject.
+    fn to_subject(&mut self, place: usize, frame: &ToSubject<'_>) {
+        let now = self.view.shared.now;
+        let (view, docket) = (&mut self.view, &mut self.docket);
+        let connection = &mut view.connections[place];
+        heartbeat::heard(connection, now);
+        connection.settle(Due::Patience);
+        match frame.op {
+            Opcode::DISPATCH => self.dispatch(place, frame),
+            Opcode::HELLO => match connection.hello {
+                Some(_) => {
+                    connection.trouble = connection.trouble.or(Some((now, Trouble::Nonsense)))
+                }
+                None => {
+                    let interval = hello_interval(frame.d).unwrap_or(view.shared.interval);
+                    connection.hello = Some(Hello { at: now, interval });
+                    heartbeat::hello(connection, &view.shared);
+                    self.discovery.confirm(&view.shared);
+                    if connection.port == Port::Main {
+                        reconnect::reached_main(view, docket);
+                    }
+                }
+            },
+            Opcode::HEARTBEAT_ACK => heartbeat::acked(connection, docket),
+            Opcode::HEARTBEAT => heartbeat::requested(connection, &view.shared),
+            Opcode::RECONNECT => {
+                let before_hello = connection.hello.is_none();
+                let trouble = (now, Trouble::Op7 { before_hello });
+                connection.trouble = connection.trouble.or(Some(trouble));
+                close::told_to_leave(connection, &view.shared);
+            }
+            Opcode::INVALID_SESSION => self.invalid_session(place, frame.d.get().trim() == "true"),
+            op => robustness::odd(connection, docket, now, op),
+        }
+        if frame.op != Opcode::DISPATCH && frame.s.is_some() {
+            let connection = &self.view.connections[place];
+            if let Some(session) = connection
+                .session
+                .and_then(|serial| self.view.session(serial))
+            {
+                session.odd = frame.s;
+            }
+        }
+    }
+
+    fn dispatch(&mut self, place: usize, frame: &ToSubject<'_>) {
+        /// What is read of READY.
+        #[derive(Deserialize)]
+        struct Ready<'a> {
+            #[serde(borrow)]
+            session_id: std::borrow::Cow<'a, str>,
+        }
+        let now = self.view.shared.now;
+        let is_up = matches!(self.view.connections[place].auth, Auth::Up { .. });
+        match frame.t {
+            Some("READY") => {
+                if let (Ok(ready), Some(s)) = (frame.d.read::<Ready<'_>>(), frame.s) {
+                    self.view.ready(place, &ready.session_id, s);
+                    self.view.up(place);
+                    self.attempts.succeeded();
+                }
+            }
+            Some("RESUMED") => {
+                self.view.up(place);
+                self.attempts.succeeded();
+            }
+            _ => self.counts.dispatches += 1,
+        }
+        let Some(s) = frame.s else {
+            return;
+        };
+        let connection = &mut self.view.connections[place];
+        let serial = connection.session;
+        let is_ready = matches!(frame.t, Some("READY" | "RESUMED"));
+        let before = if matches!(connection.auth, Auth::Resuming { .. }) {
+            connection.replayed.replace(s)
+        } else {
+            None
+        };
+        let Some(session) = serial.and_then(|serial| self.view.session(serial)) else {
+            return;
+        };
+        let is_repeat =
+            !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
+        session.is_scrambled |= is_repeat;
+        session.sent(s, now);
+        delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
+        if frame.fate == Fate::Injected {
+            let connection = &mut self.view.connections[place];
+            robustness::odd(connection, &mut self.docket, now, frame.op);
+        }
+    }
+
+    fn invalid_session(&mut self, place: usize, resumable: bool) {
+        let now = self.view.shared.now;
+        let connection = &mut self.view.connections[place];
+        let was_resuming = matches!(connection.auth, Auth::Resuming { .. });
+        let (shard, serial) = (connection.shard, connection.session);
+        connection.trouble = connection
+            .trouble
+            .or(Some((now, Trouble::Op9 { resumable })));
+        connection.auth = Auth::Refused;
+        let trail = self.view.trail(shard);
+        trail.refused += u32::from(was_resuming);
+        if !was_resuming || !resumable {
+            trail.loss = Some((now, Cause::Op9 { resumable }));
+        }
+        if let Some(session) = serial
+            .filter(|_| !resumable)
+            .and_then(|s| self.view.session(s))
+        {
+            session.dead.get_or_insert(Dead::Invalid);
+            session.ledger.abandon(now);
+        }
+    }
+
+    /// The subject does something to end a connection.
+    fn subject_ends(&mut self, place: usize, how: How) {
+        let (view, docket) = (&mut self.view, &mut self.docket);
+        let connection = &mut view.connections[place];
+        let (now, number) = (view.shared.now, connection.number);
+        let was_up = matches!(connection.auth, Auth::Up { .. });
+        if connection.left.is_none() {
+            if connection.cut.is_none() {
+                if let How::Close(code) = how {
+                    self.counts.closes += 1;
+                    self.expectations.closed(docket, now, number, code);
+                    if matches!(view.shared.presence, Presence::Dismissed { .. })
+                        && connection.life == view.shared.life
+                    {
+                        close::shutdown(connection, &view.shared, docket, code, was_up);
+                    }
+                }
+                self.outcomes
+                    .left(connection, &view.shared, was_up, way(how));
+                robustness::left(connection, &view.shared, docket);
+                heartbeat::left(connection, &view.shared, docket);
+                connect::left(connection, docket);
+                close::left(connection, &view.shared, docket, how);
+                let had_arrived = |at| connection.had_arrived(at, now);
+                if let Some((at, Trouble::Op9 { resumable: false })) = connection.trouble
+                    && !had_arrived(at)
+                    && let Some(session) = connection.session.and_then(|s| view.session(s))
+                {
+                    // The op 9 and this crossed: the subject may never have seen it.
+                    session.dead = session.dead.filter(|dead| *dead != Dead::Invalid);
+                }
+            } else {
+                close::answered(connection, &view.shared, docket, how);
+            }
+            view.connections[place].left = Some(Ending { at: now, how });
+            self.lose(place);
+        }
+        if let How::Close(Some(code)) = how {
+            let connection = &self.view.connections[place];
+            if connection.cut.is_none() && self.view.shared.presence == Presence::Running {
+                resume::closed(&mut self.view, place, Side::Subject, code);
+            }
+        } else if matches!(how, How::Fin | How::Rst) {
+            close::gone(&mut self.view.connections[place], &mut self.docket);
+            self.view.connections.remove(place);
+        }
+    }
+
+    /// The gateway ends a connection, and the subject will see it.
+    fn gateway_ends(&mut self, place: usize, how: How) {
+        let view = &mut self.view;
+        let connection = &mut view.connections[place];
+        let now = view.shared.now;
+        heartbeat::heard(connection, now);
+        // An answer has come: from here on the wait is another one, and not judged.
+        connection.settle(Due::Handshake);
+        if connection.cut.is_none() {
+            close::cut(connection, &view.shared, how);
+            connection.cut = Some(Ending { at: now, how });
+            if let How::Close(Some(code)) = how
+                && connection.left.is_none()
+            {
+                let crossing = connection.crossing();
+                resume::closed(view, place, Side::Gateway, code);
+                if code.is_fatal()
+                    && view.shared.shards == 1
+                    && view.shared.presence == Presence::Running
+                {
+                    view.shared.presence = Presence::Banned {
+                        at: now,
+                        code,
+                        crossing,
+                    };
+                    self.attempts.excused();
+                }
+            }
+            self.lose(place);
+        } else if !matches!(how, How::Close(_)) {
+            connection.settle(Due::Echo);
+        }
+        if how == How::Rst {
+            self.view.connections.remove(place);
+        }
+    }
+
+    /// The first end of a connection decides what it was lost to.
+    fn lose(&mut self, place: usize) {
+        let (view, docket) = (&mut self.view, &mut self.docket);
+        let now = view.shared.now;
+        let connection = &mut view.connections[place];
+        if std::mem::replace(&mut connection.is_lost, true) || connection.life != view.shared.life {
+            return;
+        }
+        let number = connection.number;
+        let cause = cause(connection, now);
+        let (port, shard, auth) = (connection.port, connection.shard, connection.auth);
+        let (serial, replayed) = (connection.session, connection.replayed);
+        let (was_cut, answered) = (connection.cut.is_some(), connection.hello.is_some());
+        // A READY that was cut off on its way leaves a subject that cannot know of its session.
+        let knows = |at: Instant| connection.had_arrived(at, now) || connection.auths == 0;
+        let is_ban = matches!(view.shared.presence, Presence::Banned { .. });
+        if !answered {
+            self.discovery.doubt();
+        }
+        match auth {
+            Auth::Up { at } => {
+                let cause = if knows(at) { cause } else { Cause::Unknown };
+                let trail = view.trail(shard);
+                trail.loss = Some((now, cause));
+                if !is_ban && view.shared.presence == Presence::Running {
+                    self.attempts.lost(Some(cause), now, Some(number));
+                }
+            }
+            Auth::Refused => {
+                if view.shared.presence == Presence::Running {
+                    self.attempts.lost(Some(cause), now, Some(number));
+                }
+            }
+            Auth::None | Auth::Identifying { .. } | Auth::Resuming { .. } => {
+                let resumed = matches!(auth, Auth::Resuming { .. });
+                if let (Some(s), Some(serial)) = (replayed.filter(|_| resumed), serial)
+                    && let Some(session) = view.session(serial)
+                {
+                    session.cut_replay = Some(s);
+                }
+                let early_op7 = matches!(cause, Cause::Op7 { before_hello: true });
+                let known = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
+                if early_op7 && view.shared.shards == 1 {
+                    for trail in known.filter(|trail| trail.failed + trail.refused == 0) {
+                        trail.loss = Some((now, cause));
+                    }
+                } else {
+                    reconnect::failed(view, docket, port, resumed, answered);
+                }
+                if !is_ban && view.shared.presence == Presence::Running {
+                    let cause = Some(cause).filter(|_| was_cut || early_op7);
+                    self.attempts.lost(cause, now, Some(number));
+                }
+            }
+        }
+    }
+
+    fn acted(&mut self, act: Act) {
+        self.view.act(act);
+        match act {
+            Act::Stop => self.let_go(),
+            Act::Restart | Act::Kill | Act::Start => {
+                self.attempts.excused();
+                self.outcomes.forgive();
+            }
+            Act::Freeze | Act::Thaw | Act::Send => {}
+        }
+        self.docket.is_open = !matches!(self.view.shared.presence, Presence::Dismissed { .. });
+    }
+
+    /// From here on the subject owes nothing but to stay away.
+    fn let_go(&mut self) {
+        self.attempts.excused();
+        self.outcomes.forgive();
+        self.view.release();
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        match phase {
+            Phase::Healed => {
+                self.outcomes.healed();
+                self.attempts.reachable(self.view.shared.now);
+            }
+            Phase::Over => {
+                self.watch = Watch::Over {
+                    at: self.view.shared.now,
+                };
+            }
+            Phase::Login | Phase::Chaos => {}
+        }
+    }
+
+    /// An entry that is about no connection.
+    fn beside(&mut self, saw: &Seen) {
+        let now = self.view.shared.now;
+        match saw {
+            Seen::Started { with_session } => {
+                self.view.started(*with_session);
+                self.docket.is_open = true;
+            }
+            Seen::Phase(phase) => self.phase(*phase),
+            Seen::Missed { port, .. } => self.missed(*port),
+            Seen::Request { path, status, .. } => {
+                self.discovery.request(&self.view.shared, path);
+                self.identified.asked_limit |= *status == 200 && path.ends_with("/gateway/bot");
+            }
+            Seen::Struck { fault, connection } => self.view.strike(*fault, *connection),
+            Seen::Healed { fault } => {
+                let faults = &self.view.faults;
+                let hidden = faults
+                    .get(*fault as usize)
+                    .is_some_and(|f| reconnect::hides_attempts(&f.scheduled.fault.action));
+                self.view.heal(*fault);
+                if hidden {
+                    self.attempts.reachable(now);
+                }
+            }
+            Seen::Acted { act } => self.acted(*act),
+            Seen::Died { message } => {
+                self.outcomes
+                    .died(&mut self.view, &mut self.docket, message);
+                self.attempts.excused();
+            }
+            Seen::Stopped { reason } => {
+                self.outcomes
+                    .stopped(&mut self.view, &mut self.docket, reason.as_deref());
+            }
+            Seen::TokenShown { place } => Outcomes::token(&mut self.docket, now, place),
+            Seen::Noisy { late } => self.noise = self.noise.max(Some(*late)),
+            Seen::End { is_complete } => {
+                let at = match self.watch {
+                    Watch::Over { at } | Watch::Ended { at, .. } => at,
+                    Watch::On => now,
+                };
+                self.watch = Watch::Ended {
+                    at,
+                    is_complete: *is_complete,
+                };
+            }
+            _ => {}
+        }
+    }
+
+    /// An entry that is about a connection.
+    fn on_connection(&mut self, number: u32, saw: &Seen) {
+        if let Seen::Accepted { port, .. } = saw {
+            return self.accepted(number, *port);
+        }
+        // What comes late from a connection that both sides are done with says nothing.
+        let Some(place) = self.view.place(number) else {
+            return;
+        };
+        let (view, docket) = (&mut self.view, &mut self.docket);
+        let connection = &mut view.connections[place];
+        match saw {
+            Seen::Upgrade { path, .. } => {
+                self.discovery
+                    .upgrade(connection, &view.shared, docket, path);
+            }
+            Seen::Upgraded { status: 101, .. } => {
+                connection.upgraded_at = Some(view.shared.now);
+                connect::wait(connection, &view.shared);
+            }
+            Seen::Upgraded { .. } => {
+                connection.settle(Due::Patience);
+                connection.is_struck = true;
+            }
+            Seen::Frame {
+                from: Side::Subject,
+                op,
+                d,
+                bytes,
+                ..
+            } => self.from_subject(place, *op, d, *bytes),
+            Seen::Frame {
+                fate, op, s, t, d, ..
+            } if fate.arrives() => {
+                let frame = ToSubject {
+                    fate: *fate,
+                    op: *op,
+                    s: *s,
+                    t: t.as_deref(),
+                    d,
+                };
+                self.to_subject(place, &frame);
+            }
+            Seen::Message {
+                from, fate, kind, ..
+            } => match (from, kind) {
+                (Side::Subject, Kind::Pong) => robustness::ponged(connection, docket),
+                (Side::Gateway, kind) if fate.arrives() => {
+                    heartbeat::heard(connection, view.shared.now);
+                    match kind {
+                        Kind::Ping => robustness::pinged(connection, &view.shared),
+                        Kind::Pong => {}
+                        Kind::Text | Kind::Binary | Kind::Broken => {
+                            let trouble = (view.shared.now, Trouble::BadFrame);
+                            connection.trouble = connection.trouble.or(Some(trouble));
+                        }
+                    }
+                }
+                _ => {}
+            },
+            Seen::Close {
+                from, fate, code, ..
+            } => self.ends(place, *from, *fate, How::Close(*code)),
+            Seen::Fin { from, fate, .. } => self.ends(place, *from, *fate, How::Fin),
+            Seen::Rst { from, fate, .. } => self.ends(place, *from, *fate, How::Rst),
+            _ => {}
+        }
+    }
+
+    fn ends(&mut self, place: usize, from: Side, fate: Fate, how: How) {
+        match from {
+            Side::Subject => self.subject_ends(place, how),
+            Side::Gateway if fate.arrives() => self.gateway_ends(place, how),
+            Side::Gateway => {}
+        }
+    }
+}
+
+impl Observer for Judge {
+    fn observe(&mut self, entry: &Entry) {
+        if self.watch != Watch::On {
+            // A secret is one after the watch as well, and the trace's end comes last.
+            if matches!(
+                entry.saw,
+                Seen::TokenShown { .. } | Seen::Noisy { .. } | Seen::End { .. }
+            ) {
+                self.beside(&entry.saw);
+            }
+            return;
+        }
+        self.view.shared.now = entry.at;
+        if entry.at > self.view.next_due {
+            self.check_dues();
+        }
+        match &entry.saw {
+            Seen::Delivered(which) => {
+                let (view, known) = (&mut self.view, &mut self.deliveries);
+                delivery::delivered(view, known, &mut self.docket, *which);
+                return;
+            }
+            Seen::Struck { .. } => self.beside(&entry.saw),
+            saw => match saw.connection() {
+                Some(number) => self.on_connection(number, saw),
+                None => self.beside(saw),
+            },
+        }
+        // Traffic moves no deadline forward.
+        if !matches!(
+            entry.saw,
+            Seen::Frame {
+                op: Opcode::DISPATCH,
+                ..
+            }
+        ) {
+            self.reckon();
+        }
+    }
+}
+
+/// A payload that sets out for the subject, borrowed from its entry.
+struct ToSubject<'a> {
+    fate: Fate,
+    op: Opcode,
+    s: Option<u64>,
+    t: Option<&'a str>,
+    d: &'a Json,
+}
+
+/// The interval in a HELLO.
+fn hello_interval(d: &Json) -> Option<Duration> {
+    /// What is read of HELLO.
+    #[derive(Deserialize)]
+    struct Hello {
+        heartbeat_interval: u64,
+    }
+    let hello: Hello = d.read().ok()?;
+    Some(Duration::from_millis(hello.heartbeat_interval))
+}
+
+/// How a finding names a way to leave.
+fn way(how: How) -> &'static str {
+    match how {
+        How::Close(_) => "a Close",
+        How::Fin => "FIN",
+        How::Rst => "RST",
+        How::Replaced => "another connection",
+    }
+}
+
+/// What a connection was lost to: what the gateway had asked for before, else who ended it.
+fn cause(connection: &view::Connection, now: Instant) -> Cause {
+    match connection.trouble {
+        Some((_, Trouble::Op7 { before_hello })) => return Cause::Op7 { before_hello },
+        Some((_, Trouble::Op9 { resumable })) => return Cause::Op9 { resumable },
+        Some((_, Trouble::BadFrame)) => return Cause::BadFrame,
+        Some((_, Trouble::Nonsense)) => return Cause::Unknown,
+        None => {}
+    }
+    match connection.cut {
+        Some(Ending {
+            how: How::Close(Some(CloseCode(1005))),
+            ..
+        }) => Cause::NoCode,
+        Some(Ending {
+            how: How::Close(Some(code)),
+            ..
+        }) => Cause::Code(code),
+        Some(_) => Cause::NoCode,
+        None => {
+            let interval = connection
+                .hello
+                .map_or(Duration::MAX, |hello| hello.interval);
+            let unacked = connection.heart.unacked_since();
+            if unacked.is_some_and(|beat| now - beat >= interval - interval / 20) {
+                Cause::Zombie
+            } else {
+                Cause::Unknown
+            }
+        }
+    }
 }

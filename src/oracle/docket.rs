@@ -1,0 +1,130 @@
+//! The docket: what the judge has found so far, and how often each rule was exercised and kept.
+//!
+//! The groups of rules write into it as entries come by. A rule that is broken again and again is told three times and then
+//! counted, so that the memory of a judge does not grow with the length of a run.
+
+use super::rules::{self, Rule};
+use super::{Effect, Finding, FindingKind, RuleCount, RuleLevel};
+use crate::time::Instant;
+use crate::trace::Vantage;
+
+/// How often one finding is told in full.
+const TOLD: u64 = 3;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    exercised: u64,
+    kept: u64,
+    /// Findings, by effect: fails, shown, note.
+    found: [u64; 3],
+}
+
+/// What was found so far.
+#[derive(Debug)]
+pub(super) struct Docket {
+    vantage: Vantage,
+    counts: Vec<Count>,
+    findings: Vec<Finding>,
+    /// Rules are judged only while it is; a subject that was told to stop need not keep them.
+    pub(super) is_open: bool,
+}
+
+impl Docket {
+    pub(super) fn new(vantage: Vantage) -> Self {
+        Self {
+            vantage,
+            counts: vec![Count::default(); rules::all().len()],
+            findings: Vec::new(),
+            is_open: true,
+        }
+    }
+
+    fn judges(&self, rule: Rule) -> bool {
+        self.is_open && rule.info().vantages.contains(&self.vantage)
+    }
+
+    /// There was occasion to break the rule, and it was kept.
+    pub(super) fn kept(&mut self, rule: Rule) {
+        if self.judges(rule) {
+            let count = &mut self.counts[rule as usize];
+            count.exercised += 1;
+            count.kept += 1;
+        }
+    }
+
+    /// The rule was broken; what it does to the verdict follows from its level.
+    pub(super) fn broken(
+        &mut self,
+        rule: Rule,
+        at: Instant,
+        connection: Option<u32>,
+        text: impl FnOnce() -> (String, String),
+    ) {
+        let effect = match rule.info().level {
+            RuleLevel::Must => Effect::Fails,
+            RuleLevel::Should => Effect::Shown,
+        };
+        self.found(rule, effect, at, connection, text);
+    }
+
+    /// The rule was not kept to the letter, with another effect than its level's.
+    pub(super) fn found(
+        &mut self,
+        rule: Rule,
+        effect: Effect,
+        at: Instant,
+        connection: Option<u32>,
+        text: impl FnOnce() -> (String, String),
+    ) {
+        if !self.judges(rule) {
+            return;
+        }
+        let count = &mut self.counts[rule as usize];
+        count.exercised += 1;
+        if effect == Effect::Note {
+            count.kept += 1;
+        }
+        let found = &mut count.found[effect as usize];
+        *found += 1;
+        if *found <= TOLD {
+            let (seen, expected) = text();
+            self.findings.push(Finding {
+                kind: FindingKind::Rule,
+                id: rule.info().id.to_owned(),
+                effect,
+                at,
+                connection,
+                seen,
+                expected,
+            });
+        }
+    }
+
+    /// Any other finding.
+    pub(super) fn push(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// The findings in the order of time, and the counts of the rules that were exercised.
+    pub(super) fn close(mut self) -> (Vec<Finding>, Vec<RuleCount>) {
+        for (rule, count) in rules::all().iter().zip(&self.counts) {
+            for effect in [Effect::Fails, Effect::Shown, Effect::Note] {
+                let more = count.found[effect as usize].saturating_sub(TOLD);
+                let mut same = self.findings.iter_mut().rev();
+                let last = same.find(|f| f.id == rule.id && f.effect == effect);
+                if let Some(last) = last.filter(|_| more > 0) {
+                    last.seen.push_str(&format!(" (and {more} more)"));
+                }
+            }
+        }
+        self.findings.sort_by_key(|finding| finding.at);
+        let exercised = rules::all().iter().zip(&self.counts);
+        let exercised = exercised.filter(|(_, count)| count.exercised > 0);
+        let counts = exercised.map(|(rule, count)| RuleCount {
+            rule: rule.id,
+            exercised: count.exercised,
+            kept: count.kept,
+        });
+        (self.findings, counts.collect())
+    }
+}

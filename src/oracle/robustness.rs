@@ -1,0 +1,81 @@
+//! Rules about oddities: Z1, Z2 and Z5. (Z3 asks for a RESUME and is judged in `reconnect.rs`.)
+//!
+//! A subject that leaves right after something unknown left because of it; one that is still there a while later ignored it.
+
+use super::docket::Docket;
+use super::rules::Rule;
+use super::view::{Connection, Due, ODDITY, Shared};
+use crate::protocol::Opcode;
+use crate::time::{Duration, Instant, show};
+
+/// How long a pong may take.
+const PONG_WITHIN: Duration = Duration::from_secs(5);
+
+/// The gateway sent a payload that is to be ignored.
+pub(super) fn odd(connection: &mut Connection, docket: &mut Docket, now: Instant, op: Opcode) {
+    settle(connection, docket, now);
+    let rule = if op == Opcode::DISPATCH {
+        Rule::Z2
+    } else {
+        Rule::Z1
+    };
+    if connection.is_open() && connection.oddity.is_none() {
+        connection.oddity = Some((now, rule));
+    }
+}
+
+/// Time has passed: whoever is still there has ignored it.
+pub(super) fn settle(connection: &mut Connection, docket: &mut Docket, now: Instant) {
+    if let Some((_, rule)) = connection.oddity.take_if(|(at, _)| now - *at > ODDITY) {
+        docket.kept(rule);
+    }
+}
+
+/// The subject leaves.
+pub(super) fn left(connection: &mut Connection, shared: &Shared, docket: &mut Docket) {
+    settle(connection, docket, shared.now);
+    let number = connection.number;
+    if connection.is_struck || connection.trouble.is_some() || shared.is_suspended() {
+        return;
+    }
+    if let Some((at, rule)) = connection.oddity {
+        docket.broken(rule, shared.now, Some(number), || {
+            let what = if rule == Rule::Z1 {
+                "an unknown opcode"
+            } else {
+                "an unknown event"
+            };
+            (
+                format!("left #{number} {} after {what}", show(shared.now - at)),
+                "to ignore it".to_owned(),
+            )
+        });
+    }
+}
+
+/// The gateway sent a ping.
+pub(super) fn pinged(connection: &mut Connection, shared: &Shared) {
+    let is_owed = connection.due(Due::Pong) != Instant::FOREVER;
+    if !is_owed && connection.is_open() && connection.is_clear() && !shared.is_suspended() {
+        let limit = PONG_WITHIN + shared.slack(Duration::ZERO);
+        connection.expect(Due::Pong, shared.now + limit);
+    }
+}
+
+/// The subject sent a pong.
+pub(super) fn ponged(connection: &mut Connection, docket: &mut Docket) {
+    if connection.settle(Due::Pong) {
+        docket.kept(Rule::Z5);
+    }
+}
+
+/// A pong did not come.
+pub(super) fn pong_overdue(connection: &Connection, shared: &Shared, docket: &mut Docket) {
+    let number = connection.number;
+    docket.broken(Rule::Z5, shared.now, Some(number), || {
+        (
+            format!("no pong on #{number}"),
+            format!("one within {}", show(PONG_WITHIN)),
+        )
+    });
+}
