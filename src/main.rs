@@ -3,12 +3,9 @@
 use clap::Parser as _;
 use gwtool::cmd::failure::Failure;
 use gwtool::cmd::{self, Cli, exit, output};
+use gwtool::net::Interrupt;
 use std::process::{self, ExitCode};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-
-/// Turns true at the first Ctrl-C.
-static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -26,8 +23,9 @@ fn main() -> ExitCode {
         .with_ansi(color.is_on_stderr())
         .with_writer(std::io::stderr)
         .init();
-    watch_ctrl_c();
-    ExitCode::from(match cmd::run(cli, &STOP) {
+    let interrupt = Interrupt::default();
+    watch_ctrl_c(interrupt.clone());
+    ExitCode::from(match cmd::run(cli, &interrupt) {
         Ok(code) => code,
         Err(Failure::StdoutClosed) => exit::DONE,
         Err(failure) => {
@@ -38,8 +36,8 @@ fn main() -> ExitCode {
 }
 
 /// The first Ctrl-C asks for an end, with reports; the second does not wait for it.
-fn watch_ctrl_c() {
-    thread::spawn(|| {
+fn watch_ctrl_c(interrupt: Interrupt) {
+    thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build();
@@ -47,13 +45,14 @@ fn watch_ctrl_c() {
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             while tokio::signal::ctrl_c().await.is_ok() {
-                if STOP.swap(true, Ordering::Relaxed) {
+                if interrupt.is_raised() {
                     #[expect(
                         clippy::exit,
                         reason = "the user insists: nothing is left to clear up"
                     )]
                     process::exit(exit::INTERRUPTED.into());
                 }
+                interrupt.raise();
             }
         });
     });

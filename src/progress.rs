@@ -196,6 +196,11 @@ impl Progress {
         Some(phase)
     }
 
+    /// When nothing more was injected.
+    pub const fn healed(&self) -> Option<Instant> {
+        self.healed
+    }
+
     /// Whether the subject is back.
     pub fn recovery(&self) -> Recovery {
         let Some(since) = self.authenticated() else {

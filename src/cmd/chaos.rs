@@ -8,6 +8,7 @@ use super::catalogue::Choice;
 use super::failure::Failure;
 use super::sinks::{RunName, Sinks, TraceFile};
 use super::{Shared, exit, output, pool};
+use crate::net::Interrupt;
 use crate::oracle::Verdict;
 use crate::reports::terminal::{self, Rows};
 use crate::reports::timeline::{Detail, Timeline};
@@ -24,14 +25,10 @@ use std::io::BufReader;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// Discord's own interval, in virtual time.
-const INTERVAL_VIRTUAL: Duration = Duration::from_millis(41_250);
-/// In real time somebody waits for the result.
-const INTERVAL_REAL: Duration = Duration::from_secs(2);
 /// Runs in real time mostly wait, but their timers have to be served in time.
 const JOBS_REAL: usize = 8;
 /// In virtual time the timeline is written in pieces of about this size.
@@ -88,7 +85,7 @@ fn subject() -> impl TypedValueParser<Value = Name> {
 }
 
 /// Runs, reports, and says how it ended.
-pub fn run(args: Args, shared: Shared, stop: &'static AtomicBool) -> Result<u8, Failure> {
+pub fn run(args: Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure> {
     let began = Instant::now();
     let plan = Plan::of(&args, shared)?;
     let sinks = Sinks::open(&args.reports, &plan.names())?;
@@ -106,7 +103,7 @@ pub fn run(args: Args, shared: Shared, stop: &'static AtomicBool) -> Result<u8, 
     sinks.write(&report)?;
     done.watching?;
     output::print(shared.color, &result(&report, args.format, shared))?;
-    Ok(exit_code(&report.totals(), stop.load(Ordering::Relaxed)))
+    Ok(exit_code(&report.totals(), stop.is_raised()))
 }
 
 /// Everything that the arguments and the files they name come to.
@@ -167,10 +164,7 @@ impl Plan {
         scenario: &Scenario,
         subject: Name,
     ) -> runner::Plan {
-        let usual = match self.clock {
-            Clock::Virtual => INTERVAL_VIRTUAL,
-            Clock::Real => INTERVAL_REAL,
-        };
+        let usual = runner::usual_interval(self.clock);
         let chosen = recorded
             .map(|recorded| recorded.header.interval)
             .or(args.interval);
@@ -316,7 +310,7 @@ fn perform(
     args: &Args,
     sinks: &Sinks,
     shared: Shared,
-    stop: &AtomicBool,
+    stop: &Interrupt,
 ) -> Result<Done, Failure> {
     let threads = args.jobs.map_or_else(
         || match plan.clock {
@@ -339,11 +333,13 @@ fn perform(
         })
         .collect();
     let (fail_fast, is_strict) = (args.fail_fast, args.strict);
+    let machine = Arc::new(runner::Machine::default());
+    let interrupt = stop.clone();
     let finished = pool::run(
         jobs,
         threads,
         stop,
-        move |job| execute(job, live),
+        move |job| execute(job, live, &machine, &interrupt),
         |finished| {
             bar.inc(1);
             if fail_fast && has_failed(&finished.run, is_strict) {
@@ -370,14 +366,19 @@ fn perform(
 }
 
 /// Makes one run. This is the one place that knows how the runner is called.
-fn execute(job: &Job, live: Option<Shared>) -> Finished {
+fn execute(
+    job: &Job,
+    live: Option<Shared>,
+    machine: &runner::Machine,
+    interrupt: &Interrupt,
+) -> Finished {
     let mut traces: Vec<TraceFile> = job.traces.iter().cloned().map(TraceFile::new).collect();
     let mut live = live.map(Live::new);
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
     observers.extend(traces.iter_mut().map(|trace| trace as &mut dyn Observer));
     observers.extend(live.iter_mut().map(|live| live as &mut dyn Observer));
 
-    let result: Result<Outcome, _> = runner::run(&job.plan, &mut observers);
+    let result: Result<Outcome, _> = runner::run(&job.plan, &mut observers, machine, interrupt);
     Finished {
         run: Run {
             scenario: job.plan.scenario.name.clone(),

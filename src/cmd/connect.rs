@@ -3,7 +3,8 @@
 use super::args::{Format, duration, interval};
 use super::failure::Failure;
 use super::{Shared, exit, output};
-use crate::net::connect;
+use crate::net::Interrupt;
+use crate::net::connect::{self, Target};
 use crate::protocol::Token;
 use crate::reports;
 use crate::reports::connect::{Finish, News, Summary, What};
@@ -89,18 +90,19 @@ fn url_with(
 }
 
 /// Connects, tells, and says how it ended.
-pub fn run(args: Args, shared: Shared) -> Result<u8, Failure> {
+pub fn run(args: Args, shared: Shared, interrupt: &Interrupt) -> Result<u8, Failure> {
     let format = args.format;
     let plan = plan(args)?;
     let mut told = Ok(());
-    let summary = connect::run(&plan, &mut |news| {
+    let mut listen = |news: &News| {
         told = tell(news, format, shared);
         if told.is_ok() {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
-    });
+    };
+    let summary = connect::run(&plan, &mut listen, interrupt);
     told?;
     let summary = summary.map_err(|error| Failure::of(&error))?;
     let text = match format {
@@ -114,16 +116,13 @@ pub fn run(args: Args, shared: Shared) -> Result<u8, Failure> {
 fn plan(args: Args) -> Result<connect::Plan, Failure> {
     let sends_token = (args.discord || args.api.is_some() || args.send_token) && !args.probe;
     let token = sends_token.then(token).transpose()?;
-    Ok(connect::Plan {
-        url: args.url.map(String::from),
-        api: args.api.map(String::from),
-        discord: args.discord,
-        token,
-        probe: args.probe,
-        send_token: args.send_token,
-        duration: args.duration,
-        interval: args.interval,
-    })
+    let target = match (args.url, args.api) {
+        (Some(url), _) => Target::Gateway(url),
+        (None, Some(api)) => Target::Api(api),
+        (None, None) if args.discord => Target::Discord,
+        (None, None) => Target::Embedded { interval: args.interval },
+    };
+    Ok(connect::Plan { target, token, is_probe: args.probe, duration: args.duration })
 }
 
 /// The token of the environment. It is read nowhere else, and only when it is about to be used.

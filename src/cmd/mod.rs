@@ -19,7 +19,7 @@ pub mod sinks;
 use clap::{ArgAction, Parser, Subcommand};
 use failure::Failure;
 use output::Color;
-use std::sync::atomic::AtomicBool;
+use crate::net::Interrupt;
 use tracing::level_filters::LevelFilter;
 
 /// Diagnose and chaos-test clients of the Discord gateway
@@ -82,10 +82,10 @@ pub enum Command {
 }
 
 /// Does what the arguments say. `stop` turns true when the user wants it to end (Ctrl-C).
-pub fn run(cli: Cli, stop: &'static AtomicBool) -> Result<u8, Failure> {
+pub fn run(cli: Cli, stop: &Interrupt) -> Result<u8, Failure> {
     let shared = cli.shared;
     match cli.command {
-        Command::Connect(args) => connect::run(args, shared),
+        Command::Connect(args) => connect::run(args, shared, stop),
         Command::Chaos(args) => chaos::run(args, shared, stop),
         Command::Scenarios(args) => scenarios::run(args, shared),
         Command::Rules(args) => rules::run(args, shared),

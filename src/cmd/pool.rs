@@ -4,11 +4,12 @@
 //! comes out. Threads are not waited for when the user wants an end: a run in real time may take minutes, and the process
 //! ends anyway.
 
+use crate::net::Interrupt;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -36,7 +37,7 @@ struct Shared<T, F> {
 pub fn run<T, R, F>(
     items: Vec<T>,
     jobs: usize,
-    stop: &AtomicBool,
+    stop: &Interrupt,
     work: F,
     mut done: impl FnMut(&R) -> ControlFlow<()>,
 ) -> Vec<R>
@@ -74,7 +75,7 @@ where
                 results.insert(index, result);
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => {
+            Err(RecvTimeoutError::Timeout) if stop.is_raised() => {
                 grace = grace.saturating_sub(TICK);
                 if grace.is_zero() {
                     break;
@@ -82,7 +83,7 @@ where
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if stop.load(Ordering::Relaxed) {
+        if stop.is_raised() {
             shared.next.store(total, Ordering::Relaxed);
         }
     }
@@ -113,13 +114,11 @@ fn worker<T, R, F: Fn(&T) -> R>(shared: &Shared<T, F>, to: &Sender<Done<R>>) {
 mod tests {
     use super::*;
 
-    static GO_ON: AtomicBool = AtomicBool::new(false);
-
     #[test]
     fn results_come_in_the_order_of_the_items_whatever_the_jobs() {
         for jobs in [1, 4, 100] {
             let go_on = |_: &usize| ControlFlow::Continue(());
-            let results = run((0..50).collect(), jobs, &GO_ON, |n: &usize| n * 2, go_on);
+            let results = run((0..50).collect(), jobs, &Interrupt::default(), |n: &usize| n * 2, go_on);
             assert_eq!(results, (0..50).map(|n| n * 2).collect::<Vec<_>>());
         }
     }
@@ -134,26 +133,27 @@ mod tests {
                     ControlFlow::Continue(())
                 }
             };
-            let results = run((0..50).collect(), jobs, &GO_ON, |n: &usize| *n, until);
+            let results = run((0..50).collect(), jobs, &Interrupt::default(), |n: &usize| *n, until);
             assert_eq!(results, (0..=7).collect::<Vec<_>>());
         }
     }
 
     #[test]
     fn nothing_is_begun_once_the_user_wants_an_end() {
-        static STOP: AtomicBool = AtomicBool::new(false);
+        let stop = Interrupt::default();
         let stop_at_once = |_: &usize| {
-            STOP.store(true, Ordering::Relaxed);
+            stop.raise();
             ControlFlow::Continue(())
         };
         // The work of every item after the first waits until the stop is known.
-        let work = |n: &usize| {
-            while *n > 0 && !STOP.load(Ordering::Relaxed) {
+        let wish = stop.clone();
+        let work = move |n: &usize| {
+            while *n > 0 && !wish.is_raised() {
                 thread::yield_now();
             }
             *n
         };
-        let results = run((0..1_000_000).collect(), 1, &STOP, work, stop_at_once);
+        let results = run((0..1_000_000).collect(), 1, &stop, work, stop_at_once);
         assert!(results.len() < 1_000_000);
         assert_eq!(results, (0..results.len()).collect::<Vec<_>>());
     }
@@ -162,12 +162,12 @@ mod tests {
     #[should_panic(expected = "our own bug")]
     fn a_panic_of_the_work_is_not_lost() {
         let go_on = |(): &()| ControlFlow::Continue(());
-        run(vec![1], 1, &GO_ON, |_: &i32| panic!("our own bug"), go_on);
+        run(vec![1], 1, &Interrupt::default(), |_: &i32| panic!("our own bug"), go_on);
     }
 
     #[test]
     fn no_items_are_no_results() {
         let go_on = |(): &()| ControlFlow::Continue(());
-        assert!(run(Vec::<i32>::new(), 4, &GO_ON, |_| (), go_on).is_empty());
+        assert!(run(Vec::<i32>::new(), 4, &Interrupt::default(), |_| (), go_on).is_empty());
     }
 }

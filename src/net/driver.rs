@@ -216,6 +216,7 @@ impl<'a> Driver<'a> {
             if is_due(progress, now) && self.advance() {
                 continue;
             }
+            let progress = self.recorder.progress.as_ref().and_then(Progress::due);
             let progress = progress.filter(|at| *at > now);
             let next = [schedule, arrival, gateway, subject, progress];
             return next.into_iter().flatten().min().map_or(Next::Nothing, Next::At);

@@ -10,7 +10,7 @@ use super::{Interrupt, RunError};
 use crate::fault::{OnClose, Port};
 use crate::faults::injector::Injector;
 use crate::machine::{Endpoints, Machine};
-use crate::progress::{Progress, Recovery};
+use crate::progress::Progress;
 use crate::protocol::Token;
 use crate::seed::{Seed, Stream};
 use crate::server::gateway::Gateway;
@@ -52,8 +52,6 @@ pub struct Ran {
     pub is_complete: bool,
     /// How long it lasted on its own clock.
     pub lasted: Duration,
-    /// How the subject recovered.
-    pub recovery: Recovery,
 }
 
 /// Runs a subject, made by `factory`, as `setup` says; everything that is seen goes to the observers as it happens.
@@ -107,9 +105,9 @@ pub fn run<'a>(
             let tls = Tls::trusting_nobody();
             let mut outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
             driver.begin(armed(&setup.header));
-            let ended = wall::run(&mut driver, &mut outside, interrupt, setup.timeout, &mut || {
-                ControlFlow::Continue(())
-            });
+            let mut lap = || ControlFlow::Continue(());
+            let ended =
+                wall::run(&mut driver, &mut outside, interrupt, setup.timeout, &mut lap);
             let ended = LocalSet::new().block_on(&runtime, ended);
             // The subject's timers are gwtool's own: if they were late, what was measured may be the machine's doing.
             let late = driver.late();
@@ -169,6 +167,5 @@ fn driver<'a>(
 fn finish(mut driver: Driver<'_>, is_complete: bool) -> Ran {
     let now = driver.now;
     driver.recorder.record(now, Seen::End { is_complete });
-    let progress = driver.recorder.progress.as_ref().expect("a run against a schedule has phases");
-    Ran { is_complete, lasted: now.since(Instant::ZERO), recovery: progress.recovery() }
+    Ran { is_complete, lasted: now.since(Instant::ZERO) }
 }

@@ -27,12 +27,12 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use outcomes::RecoveryFacts;
 
 use self::docket::Docket;
-use self::outcomes::Outcomes;
+use self::outcomes::{Outcomes, RecoveryFacts};
 use self::rules::Rule;
 use self::view::{Auth, Cause, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View};
+use crate::progress::Progress;
 use crate::fault::{Act, Port};
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
@@ -176,6 +176,8 @@ pub struct Judge {
     expectations: expectations::Ledger,
     counts: Counts,
     watch: Watch,
+    /// The phases of the run and the recovery in it.
+    progress: Progress,
     /// The latest that gwtool's own timers were, where that may have spoilt the run.
     noise: Option<Duration>,
 }
@@ -205,12 +207,24 @@ impl Judge {
             expectations: expectations::Ledger::new(header.expect.clone()),
             counts: Counts::default(),
             watch: Watch::On,
+            progress: Progress::new(header),
             noise: None,
         }
     }
 
+    /// Whether gwtool's own timers were so late that the run may say nothing of the subject.
+    pub const fn is_noisy(&self) -> bool {
+        self.noise.is_some()
+    }
+
+    /// Everything that is to be said.
+    pub fn finish(self) -> Judgement {
+        let facts = RecoveryFacts::of(&self.progress);
+        self.conclude(&facts)
+    }
+
     /// Everything that is to be said, given what the phases of the run say about the recovery.
-    pub fn finish(mut self, recovery: &RecoveryFacts) -> Judgement {
+    fn conclude(mut self, recovery: &RecoveryFacts) -> Judgement {
         let (until, is_complete) = match self.watch {
             Watch::On => (self.view.shared.now, false),
             Watch::Over { at } => (at, false),
@@ -852,6 +866,7 @@ impl Judge {
 
 impl Observer for Judge {
     fn observe(&mut self, entry: &Entry) {
+        self.progress.observe(entry);
         if self.watch != Watch::On {
             // A secret is one after the watch as well, and the trace's end comes last.
             if matches!(

@@ -8,11 +8,12 @@ use super::docket::Docket;
 use super::view::{Connection, Presence, Shared, View};
 use super::{Effect, Finding, FindingKind};
 use crate::expect::Ends;
+use crate::progress::{Progress, Recovery};
 use crate::time::{Duration, Instant, show};
 
 /// What the phases of the run say about the recovery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RecoveryFacts {
+pub(super) struct RecoveryFacts {
     /// It was never READY in the time for it.
     pub login_failed: bool,
     /// When nothing was injected any more.
@@ -23,6 +24,22 @@ pub struct RecoveryFacts {
     pub slow_after: Option<Instant>,
     /// A later recovery is none.
     pub bound: Option<Instant>,
+}
+
+impl RecoveryFacts {
+    /// What a run's own phases say, once it is over.
+    pub(super) fn of(progress: &Progress) -> Self {
+        Self {
+            login_failed: progress.time_zero().is_none(),
+            healed_at: progress.healed(),
+            recovered_at: match progress.recovery() {
+                Recovery::Recovered { at } => Some(at),
+                Recovery::Away | Recovery::Living { .. } => None,
+            },
+            slow_after: progress.within(),
+            bound: progress.bound(),
+        }
+    }
 }
 
 /// The end of a process is seen this much later than the end of its connections.

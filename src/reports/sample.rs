@@ -7,7 +7,7 @@ use crate::fault::{Action, Answer, Direction, Fault, Lasts, Origin, Scope, Times
 use crate::oracle::{Counts, Effect, Finding, FindingKind, Judgement, RuleCount, Verdict};
 use crate::scenarios::Outcome;
 use crate::time::{Duration, Instant};
-use crate::trace::{Clock, Header, ScheduledFault, Vantage};
+use crate::trace::{Clock, Header, IdentifyLimit, ScheduledFault, Vantage};
 
 pub(super) fn header() -> Header {
     let interval = Duration::from_millis(41_250);
@@ -27,6 +27,7 @@ pub(super) fn header() -> Header {
         ends: Ends::Recovered,
         on_close: Answer::AtOnce,
         shards: 1,
+        identify_limit: IdentifyLimit::default(),
         expect: Expectations::default(),
         schedule: vec![ScheduledFault {
             fault: Fault {

@@ -870,7 +870,7 @@ impl Loader {
                 max_concurrency: enforce
                     .small("max_concurrency")
                     .unwrap_or(usual.max_concurrency),
-                payload_max: usual.payload_max,
+                ..usual
             };
         }
         if let Some(mut settings) = read.table("settings") {

@@ -16,10 +16,14 @@ use crate::trace::{
 };
 use std::sync::{PoisonError, RwLock};
 
-/// Discord's own heartbeat interval.
-pub const INTERVAL_VIRTUAL: Duration = Duration::from_millis(41_250);
-/// The heartbeat interval of runs in real time, so that a run takes seconds.
-pub const INTERVAL_REAL: Duration = Duration::from_secs(2);
+/// The heartbeat interval where nobody gives one: Discord's own in virtual time; in real time somebody waits for the result.
+pub const fn usual_interval(clock: Clock) -> Duration {
+    match clock {
+        Clock::Virtual => Duration::from_millis(41_250),
+        Clock::Real => Duration::from_secs(2),
+    }
+}
+
 /// The token that a subject is given. It must never be seen anywhere but in IDENTIFY, RESUME and REST headers.
 pub const CANARY: &str = "Z3d0b29s.Q2FuYXJ5.gwtool-canary-token-that-must-never-be-shown";
 /// How often a run in real time is repeated, alone, because gwtool's own timers were late.
@@ -38,8 +42,8 @@ pub struct Plan {
     pub seed: Seed,
     /// The clock.
     pub clock: Clock,
-    /// I, where it was given; otherwise the scenario's own, or the clock's.
-    pub interval: Option<Duration>,
+    /// I.
+    pub interval: Duration,
     /// How long the run may take on the wall clock.
     pub timeout: Option<Duration>,
     /// Whether the outcome keeps the entries of the trace.
@@ -53,20 +57,11 @@ pub struct Plan {
 pub struct Machine(RwLock<()>);
 
 impl Plan {
-    /// I in this run.
-    pub fn interval(&self) -> Duration {
-        let default = match self.clock {
-            Clock::Virtual => INTERVAL_VIRTUAL,
-            Clock::Real => INTERVAL_REAL,
-        };
-        self.interval.or(self.scenario.interval).unwrap_or(default)
-    }
-
     /// Why the scenario says nothing about this subject at this interval, if it does not.
     fn not_judged(&self) -> Option<String> {
         let least = self.scenario.min_interval.filter(|_| self.clock == Clock::Real);
-        if let Some(least) = least.filter(|least| self.interval() < *least) {
-            let (least, is) = (crate::time::show(least), crate::time::show(self.interval()));
+        if let Some(least) = least.filter(|least| self.interval < *least) {
+            let (least, is) = (crate::time::show(least), crate::time::show(self.interval));
             return Some(format!("it needs a heartbeat interval of at least {least}, and it is {is}"));
         }
         let missing = self.scenario.needs.iter().find(|need| !self.subject.can(**need))?;
@@ -76,7 +71,7 @@ impl Plan {
     /// Everything that decides the run, drawn.
     fn setup(&self) -> Setup {
         let Self { scenario, subject, seed, clock, .. } = self;
-        let interval = self.interval();
+        let interval = self.interval;
         let mut draw = seed.stream(Stream::Schedule);
         let schedule = match &self.schedule {
             Some(schedule) => schedule.clone(),
@@ -200,9 +195,9 @@ fn once(
         let draw = seed.stream(Stream::Subject);
         plan.subject.machine(endpoints, &setup.token, &plan.scenario.settings, draw)
     };
-    let ran = run_engine(setup, factory, all, interrupt)?;
+    run_engine(setup, factory, all, interrupt)?;
     let is_noisy = judge.is_noisy();
-    let judgement = judge.finish(&ran.recovery);
+    let judgement = judge.finish();
     let outcome = Outcome {
         header: setup.header.clone(),
         judgement,
