@@ -250,7 +250,7 @@ impl Progress {
         let next = match self.phase {
             Phase::Login => Some(self.after_login()),
             Phase::Chaos if self.is_in_force() => None,
-            Phase::Chaos => Some((self.heal_at(is_spent), Phase::Healed)),
+            Phase::Chaos => Some((self.heal_at(is_spent).max(self.phase_since), Phase::Healed)),
             Phase::Healed => Some((self.over_at(), Phase::Over)),
             Phase::Over => return None,
         };
@@ -401,14 +401,13 @@ impl Progress {
     /// The subject has come to its end, and its connections with it.
     fn gone(&mut self, at: Instant, is_asked_for: bool) {
         self.exit = match self.exit {
-            Exit::None => Exit::Unasked(at),
             Exit::Told(told) => Exit::Followed { told, gone: at },
             // It is the predecessor that has stopped; the connections may be the successor's.
             Exit::Succeeded if is_asked_for => {
                 self.exit = Exit::None;
                 return;
             }
-            Exit::Succeeded => Exit::Unasked(at),
+            Exit::None | Exit::Succeeded => Exit::Unasked(at),
             known => known,
         };
         self.links.clear();
@@ -448,10 +447,8 @@ impl Observer for Progress {
                 authenticated: None,
                 health: Health::Sound,
             }),
-            Seen::Missed { .. } => {
-                if self.last_end.is_some_and(|end| at > end) {
-                    self.failed_attempts += 1;
-                }
+            Seen::Missed { .. } if self.last_end.is_some_and(|end| at > end) => {
+                self.failed_attempts += 1;
             }
             Seen::Frame {
                 connection,
@@ -493,11 +490,7 @@ impl Observer for Progress {
                 connection,
                 from,
                 fate,
-            } => {
-                if *from == Side::Subject || fate.arrives() {
-                    self.lose(*connection);
-                }
-            }
+            } if *from == Side::Subject || fate.arrives() => self.lose(*connection),
             Seen::Struck { fault, connection } => self.strike(at, *fault, *connection),
             Seen::Healed { fault } => self.heal(at, *fault),
             Seen::Acted { act } => match act {
