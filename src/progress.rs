@@ -70,8 +70,8 @@ pub struct Progress {
     exit: Exit,
     /// The time of the last entry, that of the end of the watch included.
     now: Instant,
-    /// When it was last asked whether the next phase begins.
-    asked: Instant,
+    /// When it was last asked whether the next phase begins, since the last entry that could change the answer.
+    asked: Option<Instant>,
 }
 
 /// What matters of a fault of the schedule.
@@ -161,7 +161,7 @@ impl Progress {
             links: Vec::new(),
             exit: Exit::None,
             now: Instant::ZERO,
-            asked: Instant::ZERO,
+            asked: None,
         }
     }
 
@@ -183,7 +183,9 @@ impl Progress {
     /// When the next phase begins if nothing happens until then. It may be in the past, and then `advance` has an answer.
     pub fn due(&self) -> Option<Instant> {
         // What would be due if the schedule were spent was asked for before, unless it is still to come.
-        let spent = self.next(true).filter(|(at, _)| *at > self.asked);
+        let spent = self
+            .next(true)
+            .filter(|(at, _)| self.asked.is_none_or(|asked| *at > asked));
         let unspent = self.next(false);
         spent.into_iter().chain(unspent).map(|(at, _)| at).min()
     }
@@ -191,7 +193,7 @@ impl Progress {
     /// Whether another phase begins now, to be recorded as an entry, through which it comes back here. To be asked when `due`
     /// has come, and after every entry and whenever the schedule may have become spent.
     pub fn advance(&mut self, now: Instant, schedule_is_spent: bool) -> Option<Phase> {
-        self.asked = self.asked.max(now);
+        self.asked = self.asked.max(Some(now));
         let (_, phase) = self.next(schedule_is_spent).filter(|(at, _)| *at <= now)?;
         Some(phase)
     }
@@ -253,7 +255,7 @@ impl Progress {
         let next = match self.phase {
             Phase::Login => Some(self.after_login()),
             Phase::Chaos if self.is_in_force() => None,
-            Phase::Chaos => Some((self.heal_at(is_spent), Phase::Healed)),
+            Phase::Chaos => Some((self.heal_at(is_spent).max(self.phase_since), Phase::Healed)),
             Phase::Healed => Some((self.over_at(), Phase::Over)),
             Phase::Over => return None,
         };
@@ -404,14 +406,13 @@ impl Progress {
     /// The subject has come to its end, and its connections with it.
     fn gone(&mut self, at: Instant, is_asked_for: bool) {
         self.exit = match self.exit {
-            Exit::None => Exit::Unasked(at),
             Exit::Told(told) => Exit::Followed { told, gone: at },
             // It is the predecessor that has stopped; the connections may be the successor's.
             Exit::Succeeded if is_asked_for => {
                 self.exit = Exit::None;
                 return;
             }
-            Exit::Succeeded => Exit::Unasked(at),
+            Exit::None | Exit::Succeeded => Exit::Unasked(at),
             known => known,
         };
         self.links.clear();
@@ -426,6 +427,9 @@ impl Observer for Progress {
         }
         let at = entry.at;
         self.now = self.now.max(at);
+        if let Seen::Phase(_) | Seen::Struck { .. } | Seen::Healed { .. } = entry.saw {
+            self.asked = None;
+        }
         match &entry.saw {
             Seen::Started { .. } => match self.exit {
                 Exit::None if self.phase == Phase::Login => self.phase_since = at,
@@ -448,10 +452,8 @@ impl Observer for Progress {
                 authenticated: None,
                 health: Health::Sound,
             }),
-            Seen::Missed { .. } => {
-                if self.last_end.is_some_and(|end| at > end) {
-                    self.failed_attempts += 1;
-                }
+            Seen::Missed { .. } if self.last_end.is_some_and(|end| at > end) => {
+                self.failed_attempts += 1;
             }
             Seen::Frame {
                 connection,
@@ -493,11 +495,7 @@ impl Observer for Progress {
                 connection,
                 from,
                 fate,
-            } => {
-                if *from == Side::Subject || fate.arrives() {
-                    self.lose(*connection);
-                }
-            }
+            } if *from == Side::Subject || fate.arrives() => self.lose(*connection),
             Seen::Struck { fault, connection } => self.strike(at, *fault, *connection),
             Seen::Healed { fault } => self.heal(at, *fault),
             Seen::Acted { act } => match act {

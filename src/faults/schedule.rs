@@ -5,10 +5,9 @@
 //! fault's chance, then its times in the order of [`Fault::map`]. A fault that its chance leaves out draws its times all the
 //! same, and a time that is no range draws nothing, whatever I is, so that neither moves what follows.
 
-use crate::fault::{Act, Answer, Direction, Kept};
 use crate::fault::{
-    Action, AnswerCode, Count, CutAfter, DrawnFault, Fault, FaultSpec, HttpAnswer, Lasts, OnClose,
-    Origin, Refusal, Scope, SentSeq, Times, Trigger, Until,
+    Act, Action, Answer, AnswerCode, Count, CutAfter, Direction, DrawnFault, Fault, FaultSpec,
+    HttpAnswer, Kept, Lasts, OnClose, Origin, Refusal, Scope, SentSeq, Times, Trigger, Until,
 };
 use crate::protocol::CloseCode;
 use crate::seed::Draw;
@@ -101,10 +100,10 @@ fn trigger(fault: &DrawnFault) -> String {
             after,
         } => {
             let mut text = String::new();
-            if !after.is_zero() {
-                let _ = write!(text, "{} after ", show(*after));
-            } else {
+            if after.is_zero() {
                 text.push_str("on ");
+            } else {
+                let _ = write!(text, "{} after ", show(*after));
             }
             text.push_str(event.word());
             if let Some(nth) = nth {
