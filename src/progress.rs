@@ -601,6 +601,7 @@ mod tests {
             ends: Ends::Recovered,
             on_close: Answer::AtOnce,
             shards: 1,
+            identify_limit: crate::trace::IdentifyLimit::default(),
             expect: Expectations::default(),
             schedule: schedule.collect(),
             sees_delivery: true,
