@@ -34,13 +34,8 @@ pub fn load(text: &str, file: &str, clock: Clock) -> Result<Vec<Scenario>, Probl
     let (document, errors) = DeTable::parse_recoverable(text);
     // What follows on the first error of a line is mostly its consequence.
     let line = |error: &toml::de::Error| {
-        let end = error
-            .span()
-            .map_or(text.len(), |span| span.start.min(text.len()));
-        text.as_bytes()[..end]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
+        let before = error.span().and_then(|span| text.get(..span.start));
+        before.unwrap_or(text).matches('\n').count()
     };
     let mut last = None;
     for error in &errors {
@@ -255,7 +250,7 @@ fn distance(a: &[char], b: &str) -> usize {
 pub struct Problems {
     file: String,
     text: String,
-    problems: Vec<Problem>,
+    list: Vec<Problem>,
 }
 
 /// One thing that is wrong with a scenario file.
@@ -291,13 +286,13 @@ impl Problems {
         Self {
             file: file.to_owned(),
             text: text.to_owned(),
-            problems,
+            list: problems,
         }
     }
 
     /// How many there are; at least one.
     pub fn count(&self) -> usize {
-        self.problems.len()
+        self.list.len()
     }
 
     /// All of them, each with the lines that it is about; in colour for a terminal.
@@ -307,12 +302,12 @@ impl Problems {
         } else {
             Renderer::plain()
         };
-        let shown = self.problems.iter().take(SHOWN);
+        let shown = self.list.iter().take(SHOWN);
         let mut parts: Vec<String> = shown.map(|problem| self.part(problem, &renderer)).collect();
-        if self.problems.len() > SHOWN {
+        if self.list.len() > SHOWN {
             parts.push(format!(
                 "… and {} more in {}",
-                self.problems.len() - SHOWN,
+                self.list.len() - SHOWN,
                 self.file
             ));
         }
@@ -497,6 +492,9 @@ impl<'t> Table<'t> {
         laid
     }
 }
+
+/// How many runs a matrix may make; a slip of the pen should not fill the memory.
+const RUNS_MAX: usize = 1000;
 
 /// A value that `$name` stands for.
 type Binding<'a, 't> = (&'a str, &'a Node<'t>);
@@ -738,6 +736,15 @@ impl Loader {
                 is_fine
             });
             let values: Vec<&Node<'t>> = values.collect();
+            if combinations.len() * values.len() > RUNS_MAX {
+                let message = format!("`matrix` makes more than {RUNS_MAX} runs");
+                self.wrong(
+                    &entry.span,
+                    message,
+                    "leave values out, or write two scenarios",
+                );
+                continue;
+            }
             combinations = combinations
                 .into_iter()
                 .flat_map(|chosen| {
@@ -1017,6 +1024,13 @@ fn need(word: &str) -> Option<Need> {
     }
 }
 
+/// The words that may stand in place of a value, each behind an "or".
+fn or_words(words: &[&str]) -> String {
+    words
+        .iter()
+        .fold(String::new(), |text, word| text + " or `" + word + "`")
+}
+
 fn listed(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     words.join(", ")
@@ -1187,10 +1201,7 @@ impl<'a, 't> Reader<'a, 't> {
         {
             return Some(Or::Value(number));
         }
-        let or = words
-            .iter()
-            .map(|word| format!(" or `{word}`"))
-            .collect::<String>();
+        let or = or_words(words);
         let expected = if max == u64::MAX {
             format!("a number of {min} or more{or}")
         } else {
@@ -1453,7 +1464,7 @@ impl<'a, 't> Reader<'a, 't> {
                 return Some(Or::Value(CloseCode(code)));
             }
             _ => {
-                let or = words.iter().map(|word| format!(" or `{word}`")).collect::<String>();
+                let or = or_words(words);
                 self.mismatch(node, name, &format!("a close code (1000 to 1014, 3000 to 4999){or}"));
             }
         }

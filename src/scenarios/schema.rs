@@ -7,7 +7,7 @@
 //! fault, `why` with `optional`, close codes that never cross a wire) is checked in `load` alone; of that,
 //! the schema states what JSON Schema can express.
 
-use crate::fault::{Act, Action, Answer, Direction, Event, Kept, Origin, Port, Stall};
+use crate::fault::{Act, Answer, Direction, Event, Kept, Origin, Port, Stall};
 use crate::time::Duration;
 use serde_json::{Map, Value, json};
 
@@ -761,6 +761,7 @@ pub(super) const INTERVAL_MIN: Duration = Duration::from_millis(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Action;
     use crate::scenarios::catalogue;
 
     /// Whether a value is as a schema says, in so far as the schema is about structure: `pattern` is left to editors, and
@@ -812,8 +813,15 @@ mod tests {
                         .iter()
                         .all(|name| object.contains_key(name.as_str().unwrap()))
                 }),
-                "properties" | "patternProperties" | "additionalProperties" => true,
-                "title" | "description" | "pattern" | "$schema" | "$defs" => true,
+                // The first three are below.
+                "properties"
+                | "patternProperties"
+                | "additionalProperties"
+                | "title"
+                | "description"
+                | "pattern"
+                | "$schema"
+                | "$defs" => true,
                 other => panic!("unknown keyword {other}"),
             })
             && value.as_object().is_none_or(|object| {

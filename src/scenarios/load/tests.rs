@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::scenarios::catalogue;
+use proptest::prelude::*;
 
 fn loaded(text: &str) -> Vec<Scenario> {
     load(text, "my.toml", Clock::Virtual).unwrap_or_else(|problems| panic!("{problems}"))
@@ -700,9 +701,10 @@ fn every_key_of_the_tables_is_read() {
                 .keys
                 .iter()
                 .filter(|other| other.is_required && other.name != key.name);
-            let others: String = others
+            let others: Vec<String> = others
                 .map(|other| format!("{} = {},", other.name, sample(other.kind)))
                 .collect();
+            let others = others.concat();
             let fault = format!(
                 "at = \"1I\", do = \"{action}\", {others} {} = {DATE}",
                 key.name
@@ -788,4 +790,35 @@ fn words_that_are_alike_are_near() {
     assert_eq!(near("zzzzzz"), None);
     assert_eq!(near("xy"), None);
     assert_eq!(near(""), None);
+}
+
+#[test]
+fn a_matrix_cannot_fill_the_memory() {
+    let list: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+    let list = list.join(", ");
+    let text = format!("[a]\nsummary = \"\"\nmatrix = {{ x = [{list}], y = [{list}] }}\n");
+    let text = problems(&text);
+    assert!(
+        text.starts_with("error: `matrix` makes more than 1000 runs"),
+        "{text}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What a slip of the pen makes of a file is a scenario file or a list of problems, and the list can be printed.
+    #[test]
+    fn a_damaged_file_is_read_or_refused(
+        at in 0..catalogue::TEXT.len(),
+        cut in 0..40_usize,
+        put in prop::sample::select(vec!["", "\"", "$", "é", "0", "-1", "]", "{", "\n", "on = 1", "..", "\u{0}"]),
+    ) {
+        let mut bytes = catalogue::TEXT.as_bytes().to_vec();
+        let end = (at + cut).min(bytes.len());
+        bytes.splice(at..end, put.bytes());
+        if let Err(problems) = load_bytes(&bytes, "my.toml", Clock::Real) {
+            prop_assert!(problems.to_string().starts_with("error: "));
+        }
+    }
 }
