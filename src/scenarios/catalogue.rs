@@ -1,7 +1,8 @@
 //! The catalogue: the scenarios that are compiled in, and their text.
 //!
-//! `scenarios.toml` at the top of the repository is the catalogue. It is read by the same loader as a user's own files; a test
-//! makes sure that it has no problem, so that a build that passed its tests cannot fail here.
+//! `scenarios.toml` at the top of the repository is the catalogue. It is read by the same loader as a user's
+//! own files; a test makes sure that it has no problem, so that a build that passed its tests cannot fail
+//! here.
 
 use super::{Scenario, load};
 use crate::trace::Clock;
@@ -20,16 +21,16 @@ pub fn shipped(clock: Clock) -> Vec<Scenario> {
     load::load(TEXT, FILE, clock).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The text of a scenario of the catalogue as it was written, comments included. A name with a variant, or an alias, gives the
-/// scenario that it belongs to.
+/// The text of a scenario of the catalogue as it was written, comments included. A name with a variant, or an
+/// alias, gives the scenario that it belongs to.
 pub fn source(name: &str) -> Option<&'static str> {
     let scenarios = shipped(Clock::Virtual);
     let scenario = scenarios.iter().find(|scenario| scenario.is_called(name))?;
     section(TEXT, scenario.base())
 }
 
-/// The part of a scenario file that belongs to one scenario: from the comment right above its header to the next scenario's.
-/// `None` where the file has no line `[name]`.
+/// The part of a scenario file that belongs to one scenario: from the comment right above its header to the
+/// next scenario's. `None` where the file has no line `[name]`.
 pub fn section<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     // Where each scenario begins: the start of the comment that touches its header.
     let mut begins: Vec<(usize, &str)> = Vec::new();

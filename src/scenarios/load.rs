@@ -1,12 +1,12 @@
 //! The loader of scenario files: TOML text in, checked [`Scenario`]s or every problem of the file out.
 //!
-//! The catalogue and a user's own files come through here, and nothing else reads TOML. A file is first made a tree of values
-//! that know where they stand; variants are laid over their base and `$name` is filled in on that tree, so that an error
-//! points at the place where somebody wrote the wrong thing. Which keys exist and what may stand behind them is asked of the
-//! tables in `schema`. The result needs no further checking.
+//! The catalogue and a user's own files come through here, and nothing else reads TOML. A file is first made
+//! a tree of values that know where they stand; variants are laid over their base and `$name` is filled in on
+//! that tree, so that an error points at the place where somebody wrote the wrong thing. Which keys exist and
+//! what may stand behind them is asked of the tables in `schema`. The result needs no further checking.
 //!
-//! Pure: the caller has read the file, and prints what [`Problems`] has to say. Both clocks are checked whichever is asked
-//! for, so that a mistake under `real` does not wait for the first run in real time.
+//! Pure: the caller has read the file, and prints what [`Problems`] has to say. Both clocks are checked
+//! whichever is asked for, so that a mistake under `real` does not wait for the first run in real time.
 
 use super::schema::{self, Key, Kind, Parameters};
 use super::{HELLO_AFTER, Need, Scenario, Settings};
@@ -32,8 +32,16 @@ use toml::de::{DeTable, DeValue};
 pub fn load(text: &str, file: &str, clock: Clock) -> Result<Vec<Scenario>, Problems> {
     let mut loader = Loader::default();
     let (document, errors) = DeTable::parse_recoverable(text);
+    // What follows on the first error of a line is mostly its consequence.
+    let line = |error: &toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        before.unwrap_or(text).matches('\n').count()
+    };
+    let mut last = None;
     for error in &errors {
-        loader.syntax(error, text);
+        if last.replace(line(error)) != Some(line(error)) {
+            loader.syntax(error, text);
+        }
     }
     let mut scenarios = Vec::new();
     if errors.is_empty() {
@@ -70,8 +78,8 @@ pub fn load_bytes(bytes: &[u8], file: &str, clock: Clock) -> Result<Vec<Scenario
     }
 }
 
-/// Adds a user's scenarios to the catalogue's. A name that is taken is an error: whoever means to replace a shipped scenario
-/// would otherwise never notice that the other one ran.
+/// Adds a user's scenarios to the catalogue's. A name that is taken is an error: whoever means to replace a
+/// shipped scenario would otherwise never notice that the other one ran.
 pub fn merge(
     mut catalogue: Vec<Scenario>,
     user: Vec<Scenario>,
@@ -92,9 +100,9 @@ pub fn merge(
     Ok(catalogue)
 }
 
-/// Chooses scenarios, in the order in which they are given: those that `names` name (all if there are none), of them those
-/// with one of `tags` (all if there are none), without those that `skip` names or tags. A name is a full one, the part before
-/// the slash, or an alias.
+/// Chooses scenarios, in the order in which they are given: those that `names` name (all if there are none),
+/// of them those with one of `tags` (all if there are none), without those that `skip` names or tags. A name
+/// is a full one, the part before the slash, or an alias.
 pub fn select<'a>(
     all: &'a [Scenario],
     names: &[String],
@@ -242,7 +250,7 @@ fn distance(a: &[char], b: &str) -> usize {
 pub struct Problems {
     file: String,
     text: String,
-    problems: Vec<Problem>,
+    list: Vec<Problem>,
 }
 
 /// One thing that is wrong with a scenario file.
@@ -278,13 +286,13 @@ impl Problems {
         Self {
             file: file.to_owned(),
             text: text.to_owned(),
-            problems,
+            list: problems,
         }
     }
 
     /// How many there are; at least one.
     pub fn count(&self) -> usize {
-        self.problems.len()
+        self.list.len()
     }
 
     /// All of them, each with the lines that it is about; in colour for a terminal.
@@ -294,12 +302,12 @@ impl Problems {
         } else {
             Renderer::plain()
         };
-        let shown = self.problems.iter().take(SHOWN);
+        let shown = self.list.iter().take(SHOWN);
         let mut parts: Vec<String> = shown.map(|problem| self.part(problem, &renderer)).collect();
-        if self.problems.len() > SHOWN {
+        if self.list.len() > SHOWN {
             parts.push(format!(
                 "… and {} more in {}",
-                self.problems.len() - SHOWN,
+                self.list.len() - SHOWN,
                 self.file
             ));
         }
@@ -340,7 +348,8 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The part of a span that is in the text, cut to the first line and to whole characters: a table's span may be a page.
+/// The part of a span that is in the text, cut to the first line and to whole characters: a table's span may
+/// be a page.
 fn within(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = (0..=span.start.min(text.len()))
         .rfind(|at| text.is_char_boundary(*at))
@@ -363,7 +372,8 @@ struct Node<'t> {
 #[derive(Debug, Clone)]
 enum Plain<'t> {
     Text(Cow<'t, str>),
-    /// An integer; one that does not fit here is out of every range that we have, so that it may be any other such.
+    /// An integer; one that does not fit here is out of every range that we have, so that it may be any other
+    /// such.
     Whole(i128),
     Float(f64),
     Flag(bool),
@@ -482,6 +492,9 @@ impl<'t> Table<'t> {
         laid
     }
 }
+
+/// How many runs a matrix may make; a slip of the pen should not fill the memory.
+const RUNS_MAX: usize = 1000;
 
 /// A value that `$name` stands for.
 type Binding<'a, 't> = (&'a str, &'a Node<'t>);
@@ -694,11 +707,11 @@ impl Loader {
             return combinations;
         };
         for entry in &table.0 {
-            if !entry.name.bytes().all(is_name_byte) {
+            if !entry.name.bytes().all(is_name_byte) || is_no_name(&entry.name) {
                 self.wrong(
                     &entry.span,
                     format!("`{}` is no name for a matrix value", entry.name),
-                    "names after `$` are lower-case letters, digits and underscores",
+                    "names after `$` are lower-case letters, digits and underscores, a letter first",
                 );
             }
             let Plain::List(values) = &entry.node.value else {
@@ -723,6 +736,15 @@ impl Loader {
                 is_fine
             });
             let values: Vec<&Node<'t>> = values.collect();
+            if combinations.len() * values.len() > RUNS_MAX {
+                let message = format!("`matrix` makes more than {RUNS_MAX} runs");
+                self.wrong(
+                    &entry.span,
+                    message,
+                    "leave values out, or write two scenarios",
+                );
+                continue;
+            }
             combinations = combinations
                 .into_iter()
                 .flat_map(|chosen| {
@@ -783,7 +805,7 @@ impl Loader {
                 }
                 Some((_, value)) => filled.push_str(&label(value)),
                 // A sum of money, say: only what could be a name is one.
-                None if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) => {
+                None if is_no_name(name) => {
                     filled.push('$');
                     filled.push_str(name);
                 }
@@ -795,8 +817,8 @@ impl Loader {
                     );
                     let message = format!("`${name}` stands for nothing: `matrix` has no `{name}`");
                     self.wrong(&node.span, message, hint);
-                    // Whatever stands here would be a second error about the same mistake where it is not filled in;
-                    // the loader never hands out a scenario once there was one.
+                    // Whatever stands here would be a second error about the same mistake where it is not
+                    // filled in; the loader never hands out a scenario once there was one.
                     filled.push('$');
                     filled.push_str(name);
                 }
@@ -915,26 +937,35 @@ impl Loader {
         let trigger = read.trigger(&node.span);
         let action =
             parameters.and_then(|parameters| read.action(parameters.action, trigger.as_ref()));
+        // Everything is read before anything is given up, so that every problem of the fault is found.
+        let lasts = match read.range_or("for") {
+            None => Lasts::Unsaid,
+            Some(Or::Word("connection")) => Lasts::Connection,
+            Some(Or::Word(_)) => Lasts::Run,
+            Some(Or::Value(time)) => Lasts::For(time),
+        };
+        let times = match read.number_or("times") {
+            None => Times::Limited(1),
+            Some(Or::Word(_)) => Times::All,
+            Some(Or::Value(n)) => Times::Limited(u32::try_from(n).unwrap_or(u32::MAX)),
+        };
+        let scope = read.scope();
+        let port = read.word("port").and_then(Port::from_word);
+        let shard = read.shard(shards);
+        let optional = read.reason();
+        let group = read.text("group");
+        let chance = read.chance("chance");
         let fault = Fault {
             trigger: trigger?,
             action: action?,
-            lasts: match read.range_or("for") {
-                None => Lasts::Unsaid,
-                Some(Or::Word("connection")) => Lasts::Connection,
-                Some(Or::Word(_)) => Lasts::Run,
-                Some(Or::Value(time)) => Lasts::For(time),
-            },
-            times: match read.number_or("times") {
-                None => Times::Limited(1),
-                Some(Or::Word(_)) => Times::All,
-                Some(Or::Value(n)) => Times::Limited(u32::try_from(n).unwrap_or(u32::MAX)),
-            },
-            scope: read.scope(),
-            port: read.word("port").and_then(Port::from_word),
-            shard: read.shard(shards),
-            optional: read.reason(),
-            group: read.text("group"),
-            chance: read.chance("chance"),
+            lasts,
+            times,
+            scope,
+            port,
+            shard,
+            optional,
+            group,
+            chance,
         };
         (self.problems.len() == before).then_some(fault)
     }
@@ -969,6 +1000,11 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
 }
 
+/// Whether a text behind `$` cannot be the name of a matrix value, whatever `matrix` has.
+fn is_no_name(text: &str) -> bool {
+    text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// A matrix value as it stands in a name or in a longer text.
 fn label(value: &Node<'_>) -> String {
     match &value.value {
@@ -988,13 +1024,20 @@ fn need(word: &str) -> Option<Need> {
     }
 }
 
+/// The words that may stand in place of a value, each behind an "or".
+fn or_words(words: &[&str]) -> String {
+    words
+        .iter()
+        .fold(String::new(), |text, word| text + " or `" + word + "`")
+}
+
 fn listed(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     words.join(", ")
 }
 
-/// Reads the keys of one table and notes what is wrong with them. A key that is absent or wrong reads as `None`: the loader
-/// hands out nothing once a problem was noted.
+/// Reads the keys of one table and notes what is wrong with them. A key that is absent or wrong reads as
+/// `None`: the loader hands out nothing once a problem was noted.
 struct Reader<'a, 't> {
     loader: &'a mut Loader,
     table: &'a Table<'t>,
@@ -1013,7 +1056,12 @@ impl<'a, 't> Reader<'a, 't> {
     ) -> Self {
         let keys: Vec<&'static Key> = keys.collect();
         for key in keys.iter().filter(|key| key.is_required) {
-            if table.get(key.name).is_none() {
+            // A misspelt one is reported as an unknown key, and that says it all.
+            let is_misspelt = |entry: &Entry<'_>| {
+                !keys.iter().any(|key| key.name == entry.name)
+                    && nearest(&entry.name, std::iter::once(key.name)).is_some()
+            };
+            if table.get(key.name).is_none() && !table.0.iter().any(is_misspelt) {
                 loader.wrong(span, format!("`{}` is missing", key.name), "");
             }
         }
@@ -1153,10 +1201,7 @@ impl<'a, 't> Reader<'a, 't> {
         {
             return Some(Or::Value(number));
         }
-        let or = words
-            .iter()
-            .map(|word| format!(" or `{word}`"))
-            .collect::<String>();
+        let or = or_words(words);
         let expected = if max == u64::MAX {
             format!("a number of {min} or more{or}")
         } else {
@@ -1419,7 +1464,7 @@ impl<'a, 't> Reader<'a, 't> {
                 return Some(Or::Value(CloseCode(code)));
             }
             _ => {
-                let or = words.iter().map(|word| format!(" or `{word}`")).collect::<String>();
+                let or = or_words(words);
                 self.mismatch(node, name, &format!("a close code (1000 to 1014, 3000 to 4999){or}"));
             }
         }
@@ -1474,11 +1519,10 @@ impl<'a, 't> Reader<'a, 't> {
 
     /// When a fault fires.
     fn trigger(&mut self, span: &Range<usize>) -> Option<Trigger<SpanRange>> {
-        let given: Vec<(&str, &Range<usize>)> = schema::TRIGGERS
+        let mut given: Vec<(&str, &Range<usize>)> = schema::TRIGGERS
             .iter()
             .filter_map(|name| self.span_of(name).map(|span| (*name, span)))
             .collect();
-        let mut given = given;
         given.sort_by_key(|(_, span)| span.start);
         match given[..] {
             [] => {
@@ -1538,13 +1582,20 @@ impl<'a, 't> Reader<'a, 't> {
                     from,
                 })
             }
-            _ => Some(Trigger::On {
-                event: self.word("on").and_then(Event::from_word)?,
-                nth: self.count("nth"),
-                connection: self.count("connection"),
-                path: self.text("path"),
-                after: self.range("after").unwrap_or(Span::ZERO.into()),
-            }),
+            _ => {
+                let event = self.word("on").and_then(Event::from_word);
+                let nth = self.count("nth");
+                let connection = self.count("connection");
+                let path = self.text("path");
+                let after = self.range("after").unwrap_or(Span::ZERO.into());
+                Some(Trigger::On {
+                    event: event?,
+                    nth,
+                    connection,
+                    path,
+                    after,
+                })
+            }
         }
     }
 

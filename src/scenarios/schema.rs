@@ -1,11 +1,13 @@
-//! The keys of a scenario file: the tables that the loader checks with, and the JSON Schema that is made of them.
+//! The keys of a scenario file: the tables that the loader checks with, and the JSON Schema that is made of
+//! them.
 //!
-//! `load` asks these tables for every key that it reads and for what may stand behind it, and `gwtool scenarios schema` prints
-//! them, so that an editor and the loader cannot disagree. A key that is not in a table does not exist; one that is in a table
-//! is read by `load`. What a table cannot say (one trigger a fault, `why` with `optional`, close codes that never cross a
-//! wire) is checked in `load` alone; of that, the schema states what JSON Schema can express.
+//! `load` asks these tables for every key that it reads and for what may stand behind it, and `gwtool
+//! scenarios schema` prints them, so that an editor and the loader cannot disagree. A key that is not in a
+//! table does not exist; one that is in a table is read by `load`. What a table cannot say (one trigger a
+//! fault, `why` with `optional`, close codes that never cross a wire) is checked in `load` alone; of that,
+//! the schema states what JSON Schema can express.
 
-use crate::fault::{Act, Action, Answer, Direction, Event, Kept, Origin, Port, Stall};
+use crate::fault::{Act, Answer, Direction, Event, Kept, Origin, Port, Stall};
 use crate::time::Duration;
 use serde_json::{Map, Value, json};
 
@@ -272,7 +274,8 @@ pub(super) const SCENARIO: &[Key] = &[
     key("real", Kind::Real, "keys that are replaced in real time"),
 ];
 
-/// Keys of a scenario that only its own table has: a variant has no variants, and what holds in real time is no set of runs.
+/// Keys of a scenario that only its own table has: a variant has no variants, and what holds in real time is
+/// no set of runs.
 pub(super) const NOT_IN_VARIANT: &[&str] = &["variant", "base"];
 /// The same for `real`.
 pub(super) const NOT_IN_REAL: &[&str] = &["variant", "base", "matrix", "real"];
@@ -637,7 +640,7 @@ pub fn json() -> String {
             "substitution": {
                 "description": "filled in from `matrix`",
                 "type": "string",
-                "pattern": "^\\$[a-z_]+$",
+                "pattern": SUBSTITUTION,
             },
         },
     });
@@ -646,6 +649,9 @@ pub fn json() -> String {
     text.push('\n');
     text
 }
+
+/// `$name`, alone or within a longer text.
+const SUBSTITUTION: &str = r"\$[a-z_][a-z0-9_]*";
 
 /// What scenarios and variants may be called.
 const NAME: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
@@ -752,5 +758,135 @@ pub(super) const WINDOW: u32 = 4096;
 /// The shortest heartbeat interval that HELLO can carry: it counts in milliseconds.
 pub(super) const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// Every action has parameters, if only none: `load` relies on it.
-const _: () = assert!(ACTIONS.len() == Action::<()>::WORDS.len());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Action;
+    use crate::scenarios::catalogue;
+
+    /// Whether a value is as a schema says, in so far as the schema is about structure: `pattern` is left to editors, and
+    /// names match every `patternProperties`.
+    fn is_valid(schema: &Value, value: &Value, root: &Value) -> bool {
+        let all = |list: &Value, n: Option<usize>| {
+            let schemas = list.as_array().expect("a list of schemas");
+            let fit = schemas
+                .iter()
+                .filter(|schema| is_valid(schema, value, root))
+                .count();
+            fit == n.unwrap_or(schemas.len())
+        };
+        let keywords = schema
+            .as_object()
+            .expect("every schema of ours is an object");
+        keywords
+            .iter()
+            .all(|(keyword, says)| match keyword.as_str() {
+                "$ref" => {
+                    let path = says.as_str().and_then(|path| path.strip_prefix('#'));
+                    is_valid(
+                        root.pointer(path.unwrap()).expect("it is defined"),
+                        value,
+                        root,
+                    )
+                }
+                "type" => match says {
+                    Value::Array(types) => types.iter().any(|says| is_of_type(says, value)),
+                    one => is_of_type(one, value),
+                },
+                // The one pattern that would otherwise let anything pass.
+                "pattern" if says == SUBSTITUTION => value.as_str().is_none_or(|t| t.contains('$')),
+                "const" => says == value,
+                "enum" => says.as_array().unwrap().contains(value),
+                "minimum" => value.as_u64().is_none_or(|n| n >= says.as_u64().unwrap()),
+                "maximum" => value.as_f64().is_none_or(|n| n <= says.as_f64().unwrap()),
+                "exclusiveMinimum" => value.as_f64().is_none_or(|n| n > says.as_f64().unwrap()),
+                "minItems" => value.as_array().is_none_or(|list| !list.is_empty()),
+                "items" => value
+                    .as_array()
+                    .is_none_or(|list| list.iter().all(|value| is_valid(says, value, root))),
+                "oneOf" => all(says, Some(1)),
+                "allOf" => all(says, None),
+                "anyOf" => !all(says, Some(0)),
+                "required" => value.as_object().is_none_or(|object| {
+                    let names = says.as_array().unwrap();
+                    names
+                        .iter()
+                        .all(|name| object.contains_key(name.as_str().unwrap()))
+                }),
+                // The first three are below.
+                "properties"
+                | "patternProperties"
+                | "additionalProperties"
+                | "title"
+                | "description"
+                | "pattern"
+                | "$schema"
+                | "$defs" => true,
+                other => panic!("unknown keyword {other}"),
+            })
+            && value.as_object().is_none_or(|object| {
+                object.iter().all(|(name, value)| {
+                    let named = schema.pointer(&format!("/properties/{name}"));
+                    let patterned = schema["patternProperties"].as_object();
+                    let patterned = patterned.and_then(|schemas| schemas.values().next());
+                    let schema = named.or(patterned).or(schema.get("additionalProperties"));
+                    match schema {
+                        None | Some(Value::Bool(true)) => true,
+                        Some(Value::Bool(false)) => false,
+                        Some(schema) => is_valid(schema, value, root),
+                    }
+                })
+            })
+    }
+
+    fn is_of_type(says: &Value, value: &Value) -> bool {
+        match says.as_str().unwrap() {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "integer" => value.is_u64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            other => panic!("unknown type {other}"),
+        }
+    }
+
+    fn is_valid_file(text: &str) -> bool {
+        let file: Value = toml::from_str(text).expect("it is TOML");
+        let schema: Value = serde_json::from_str(&json()).expect("it is JSON");
+        is_valid(&schema, &file, &schema)
+    }
+
+    #[test]
+    fn the_catalogue_is_as_the_schema_says() {
+        assert!(is_valid_file(catalogue::TEXT));
+    }
+
+    #[test]
+    fn the_schema_refuses_what_the_loader_refuses() {
+        let with_fault = |fault: &str| format!("[a]\nsummary = \"\"\nfault = [{{ {fault} }}]\n");
+        assert!(is_valid_file(&with_fault(r#"at = "1I", do = "reset""#)));
+        for wrong in [
+            "[a]\n".to_owned(),
+            "[a]\nsummary = \"\"\nsumary = \"\"\n".to_owned(),
+            "[a]\nsummary = \"\"\nshards = 0\n".to_owned(),
+            "[a]\nsummary = \"\"\nvariant = { b = { base = true } }\n".to_owned(),
+            "[a]\nsummary = \"\"\nreal = { matrix = {} }\n".to_owned(),
+            "[a]\nsummary = \"\"\nexpect = { lost = [] }\n".to_owned(),
+            with_fault(r#"do = "reset""#),
+            with_fault(r#"at = "1I", on = "ack", do = "reset""#),
+            with_fault(r#"at = "1I", do = "blackhol""#),
+            with_fault(r#"at = "1I", do = "reset", code = 4000"#),
+            with_fault(r#"at = "1I", do = "withhold""#),
+            with_fault(r#"on = "heartbeet", do = "reset""#),
+        ] {
+            assert!(!is_valid_file(&wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_action_has_its_parameters() {
+        let words: Vec<&str> = ACTIONS.iter().map(|known| known.action).collect();
+        assert_eq!(words, Action::<()>::WORDS);
+    }
+}
