@@ -4,12 +4,12 @@
 //! vocabulary; `client`, `server`, `faults`, `progress`, `subjects` and `oracle` are pure; `net` is the one engine that does
 //! I/O; `scenarios`, `reports` and `cmd` make a product of them.
 
+pub mod client;
 #[allow(
     clippy::disallowed_methods,
     reason = "commands measure how long they took, draw a seed and wait for Ctrl-C"
 )]
 pub mod cmd;
-pub mod client;
 pub mod expect;
 pub mod fault;
 pub mod faults;

@@ -1,11 +1,17 @@
 //! The `gwtool` binary: reads the arguments, has the library do the work, and turns what came of it into an exit code.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the thread that listens for Ctrl-C"
+)]
+
 use clap::Parser as _;
 use gwtool::cmd::failure::Failure;
 use gwtool::cmd::{self, Cli, exit, output};
 use gwtool::net::Interrupt;
 use std::process::{self, ExitCode};
 use std::thread;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,16 +41,30 @@ fn main() -> ExitCode {
     })
 }
 
-/// The first Ctrl-C asks for an end, with reports; the second does not wait for it.
+/// The first Ctrl-C (or SIGTERM) asks for an end, with reports; the second does not wait for it. Returns once it is listened
+/// for.
 fn watch_ctrl_c(interrupt: Interrupt) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    // Without a handler a signal ends the process as it always does.
+    let Ok(runtime) = runtime else { return };
+    let signals = runtime.block_on(async {
+        Ok::<_, std::io::Error>((
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ))
+    });
+    let Ok((mut ctrl_c, mut terminate)) = signals else {
+        return;
+    };
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build();
-        // Without a handler Ctrl-C ends the process as it always does.
-        let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            loop {
+                tokio::select! {
+                    _ = ctrl_c.recv() => {}
+                    _ = terminate.recv() => {}
+                }
                 if interrupt.is_raised() {
                     #[expect(
                         clippy::exit,

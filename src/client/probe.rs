@@ -4,9 +4,7 @@
 //! "Connection Lifecycle"). Like every machine it does no I/O; one failure ends it, since a probe that retries would tell
 //! less, not more.
 
-use crate::machine::{
-    ConnectionId, Input, Level, Machine, Message, Output, Status, Timer,
-};
+use crate::machine::{ConnectionId, Input, Level, Machine, Message, Output, Status, Timer};
 use crate::protocol::{ClientFrame, CloseCode, Envelope, Opcode};
 use crate::time::{Duration, Instant, show};
 use std::collections::VecDeque;
@@ -18,9 +16,15 @@ const SPACING: Duration = Duration::from_secs(1);
 /// The one connection there is.
 const ONLY: ConnectionId = ConnectionId(1);
 /// When the wait for whatever is due next is over.
-const DEADLINE: Timer = Timer { name: "deadline", number: 0 };
+const DEADLINE: Timer = Timer {
+    name: "deadline",
+    number: 0,
+};
 /// When the next heartbeat is due.
-const NEXT: Timer = Timer { name: "beat", number: 0 };
+const NEXT: Timer = Timer {
+    name: "beat",
+    number: 0,
+};
 
 /// A client that only looks.
 #[derive(Debug)]
@@ -38,31 +42,58 @@ enum State {
     Connecting,
     AwaitingHello,
     /// So many heartbeats were sent, the last one then.
-    Beating { sent: u32, at: Instant, round_trip: Option<Duration> },
+    Beating {
+        sent: u32,
+        at: Instant,
+        round_trip: Option<Duration>,
+    },
     /// The close handshake is under way; it then says why it ends.
-    Closing { reason: Option<String>, round_trip: Option<Duration> },
-    Stopped { round_trip: Option<Duration> },
+    Closing {
+        reason: Option<String>,
+        round_trip: Option<Duration>,
+    },
+    Stopped {
+        round_trip: Option<Duration>,
+    },
 }
 
 impl Probe {
     /// A probe of a URL, query included.
     pub fn new(url: impl Into<String>, patience: Duration) -> Self {
-        Self { url: url.into(), patience, state: State::Idle, outputs: VecDeque::new() }
+        Self {
+            url: url.into(),
+            patience,
+            state: State::Idle,
+            outputs: VecDeque::new(),
+        }
     }
 
     fn wait(&mut self, now: Instant) {
-        self.outputs.push_back(Output::Arm { timer: DEADLINE, at: now + self.patience });
+        self.outputs.push_back(Output::Arm {
+            timer: DEADLINE,
+            at: now + self.patience,
+        });
     }
 
     fn log(&mut self, text: String) {
-        self.outputs.push_back(Output::Log { level: Level::Info, text });
+        self.outputs.push_back(Output::Log {
+            level: Level::Info,
+            text,
+        });
     }
 
     fn beat(&mut self, now: Instant, sent: u32) {
         let round_trip = self.round_trip();
-        self.state = State::Beating { sent: sent + 1, at: now, round_trip };
+        self.state = State::Beating {
+            sent: sent + 1,
+            at: now,
+            round_trip,
+        };
         let text = ClientFrame::Heartbeat(None).encode();
-        self.outputs.push_back(Output::Send { connection: ONLY, text });
+        self.outputs.push_back(Output::Send {
+            connection: ONLY,
+            text,
+        });
         self.wait(now);
     }
 
@@ -81,13 +112,19 @@ impl Probe {
         let round_trip = self.round_trip();
         self.state = State::Closing { reason, round_trip };
         let (code, within) = (Some(CloseCode::NORMAL), self.patience);
-        self.outputs.push_back(Output::Close { connection: ONLY, code, within });
+        self.outputs.push_back(Output::Close {
+            connection: ONLY,
+            code,
+            within,
+        });
     }
 
     /// There is nothing left to close.
     fn stop(&mut self, reason: Option<String>) {
         self.disarm();
-        self.state = State::Stopped { round_trip: self.round_trip() };
+        self.state = State::Stopped {
+            round_trip: self.round_trip(),
+        };
         self.outputs.push_back(Output::Stopped { reason });
     }
 
@@ -107,13 +144,26 @@ impl Probe {
         };
         match (frame.op, &mut self.state) {
             (Opcode::HELLO, State::AwaitingHello) => self.beat(now, 0),
-            (Opcode::HEARTBEAT_ACK, State::Beating { sent, at, round_trip }) => {
+            (
+                Opcode::HEARTBEAT_ACK,
+                State::Beating {
+                    sent,
+                    at,
+                    round_trip,
+                },
+            ) => {
                 *round_trip = Some(now - *at);
                 let (sent, took) = (*sent, now - *at);
                 self.outputs.push_back(Output::Disarm { timer: DEADLINE });
-                self.log(format!("heartbeat {sent} was acknowledged after {}", show(took)));
+                self.log(format!(
+                    "heartbeat {sent} was acknowledged after {}",
+                    show(took)
+                ));
                 if sent < BEATS {
-                    self.outputs.push_back(Output::Arm { timer: NEXT, at: now + SPACING });
+                    self.outputs.push_back(Output::Arm {
+                        timer: NEXT,
+                        at: now + SPACING,
+                    });
                 } else {
                     self.close(None);
                 }
@@ -133,7 +183,10 @@ impl Machine for Probe {
         match (input, &mut self.state) {
             (Input::Start { .. }, State::Idle) => {
                 self.state = State::Connecting;
-                self.outputs.push_back(Output::Open { connection: ONLY, url: self.url.clone() });
+                self.outputs.push_back(Output::Open {
+                    connection: ONLY,
+                    url: self.url.clone(),
+                });
                 self.wait(now);
             }
             (Input::Opened(_), State::Connecting) => {
@@ -148,7 +201,11 @@ impl Machine for Probe {
                     || "without a code".to_owned(),
                     |code| format!("with {code} ({})", code.meaning()),
                 );
-                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let why = if reason.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {reason}")
+                };
                 self.close(Some(format!("closed by the gateway {code}{why}")));
             }
             (Input::Ended { .. }, State::Closing { reason, .. }) => {
@@ -174,7 +231,9 @@ impl Machine for Probe {
             (Input::Fired(DEADLINE), State::Beating { sent, .. }) => {
                 let sent = *sent;
                 let patience = show(self.patience);
-                self.close(Some(format!("heartbeat {sent} was not acknowledged within {patience}")));
+                self.close(Some(format!(
+                    "heartbeat {sent} was not acknowledged within {patience}"
+                )));
             }
             (Input::Stop, State::Idle) => self.stop(None),
             (Input::Stop, State::Connecting) => {
@@ -224,7 +283,10 @@ mod tests {
     }
 
     fn text(text: &str) -> Input<'_> {
-        Input::Received { connection: ONLY, message: Message::Text(text) }
+        Input::Received {
+            connection: ONLY,
+            message: Message::Text(text),
+        }
     }
 
     fn outputs(probe: &mut Probe) -> Vec<String> {
@@ -246,11 +308,26 @@ mod tests {
         }
         probe.handle(at(3), text(r#"{"op":11}"#));
         let said = outputs(&mut probe);
-        let beats = said.iter().filter(|line| line.contains(r#"{\"op\":1,\"d\":null}"#)).count();
+        let beats = said
+            .iter()
+            .filter(|line| line.contains(r#"{\"op\":1,\"d\":null}"#))
+            .count();
         assert_eq!(beats, 3, "{said:?}");
-        assert!(!said.iter().any(|line| line.contains(r#"\"op\":2"#)), "{said:?}");
-        assert!(said.last().unwrap().contains("code: Some(CloseCode(1000))"), "{said:?}");
-        probe.handle(at(3), Input::Ended { connection: ONLY, end: End::Closed });
+        assert!(
+            !said.iter().any(|line| line.contains(r#"\"op\":2"#)),
+            "{said:?}"
+        );
+        assert!(
+            said.last().unwrap().contains("code: Some(CloseCode(1000))"),
+            "{said:?}"
+        );
+        probe.handle(
+            at(3),
+            Input::Ended {
+                connection: ONLY,
+                end: End::Closed,
+            },
+        );
         assert_eq!(outputs(&mut probe), ["Stopped { reason: None }"]);
         assert_eq!(probe.status().round_trip, Some(Duration::ZERO));
     }
@@ -261,18 +338,39 @@ mod tests {
         probe.handle(at(0), Input::Start { session: None });
         probe.handle(at(0), Input::Opened(ONLY));
         probe.handle(at(10), Input::Fired(DEADLINE));
-        probe.handle(at(11), Input::Ended { connection: ONLY, end: End::Abandoned });
+        probe.handle(
+            at(11),
+            Input::Ended {
+                connection: ONLY,
+                end: End::Abandoned,
+            },
+        );
         let said = outputs(&mut probe);
-        assert_eq!(said.last().unwrap(), "Stopped { reason: Some(\"no HELLO within 10s\") }");
+        assert_eq!(
+            said.last().unwrap(),
+            "Stopped { reason: Some(\"no HELLO within 10s\") }"
+        );
     }
 
     #[test]
     fn a_probe_does_not_try_again() {
         let mut probe = probe();
         probe.handle(at(0), Input::Start { session: None });
-        probe.handle(at(0), Input::Ended { connection: ONLY, end: End::Refused });
+        probe.handle(
+            at(0),
+            Input::Ended {
+                connection: ONLY,
+                end: End::Refused,
+            },
+        );
         let said = outputs(&mut probe);
-        assert_eq!(said.last().unwrap(), "Stopped { reason: Some(\"connection refused\") }");
-        assert_eq!(said.iter().filter(|line| line.starts_with("Open")).count(), 1);
+        assert_eq!(
+            said.last().unwrap(),
+            "Stopped { reason: Some(\"connection refused\") }"
+        );
+        assert_eq!(
+            said.iter().filter(|line| line.starts_with("Open")).count(),
+            1
+        );
     }
 }

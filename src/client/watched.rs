@@ -71,7 +71,14 @@ impl Watched {
     pub fn new(machine: Box<dyn Machine>) -> (Self, Ear) {
         let heard = Rc::new(RefCell::new(Heard::default()));
         let ear = Ear(Rc::clone(&heard));
-        (Self { machine, now: Instant::ZERO, heard }, ear)
+        (
+            Self {
+                machine,
+                now: Instant::ZERO,
+                heard,
+            },
+            ear,
+        )
     }
 }
 
@@ -98,7 +105,12 @@ impl Ear {
         sorted.sort_unstable();
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         let median = sorted[sorted.len() / 2];
-        Some(RoundTrips { count: heard.trip_count, min, median, max })
+        Some(RoundTrips {
+            count: heard.trip_count,
+            min,
+            median,
+            max,
+        })
     }
 }
 
@@ -110,7 +122,10 @@ impl Heard {
     fn hear_input(&mut self, now: Instant, input: &Input<'_>) {
         match input {
             Input::Opened(_) => self.has_opened = true,
-            Input::Received { connection, message } => self.hear_message(now, *connection, *message),
+            Input::Received {
+                connection,
+                message,
+            } => self.hear_message(now, *connection, *message),
             Input::Closing { code, reason, .. } => {
                 self.close = Some((*code, (*reason).to_owned()));
                 self.figures.last_close.clone_from(&self.close);
@@ -120,7 +135,11 @@ impl Heard {
                     self.figures.first_failure = Some(why(end));
                 }
                 let close = self.close.take();
-                let what = What::Ended { connection: connection.0, end: end.clone(), close };
+                let what = What::Ended {
+                    connection: connection.0,
+                    end: end.clone(),
+                    close,
+                };
                 self.tell(now, what);
             }
             Input::Fetched { result, .. } if !self.has_opened => {
@@ -161,7 +180,13 @@ impl Heard {
             Opcode::HELLO => {
                 if let Ok(Hello { heartbeat_interval }) = frame.payload() {
                     let interval = Duration::from_millis(heartbeat_interval);
-                    self.tell(now, What::Hello { connection, interval });
+                    self.tell(
+                        now,
+                        What::Hello {
+                            connection,
+                            interval,
+                        },
+                    );
                 }
             }
             Opcode::HEARTBEAT_ACK => {
@@ -174,7 +199,13 @@ impl Heard {
                     if self.trips.len() > TRIPS_MAX {
                         self.trips.pop_front();
                     }
-                    self.tell(now, What::Heartbeat { connection, round_trip });
+                    self.tell(
+                        now,
+                        What::Heartbeat {
+                            connection,
+                            round_trip,
+                        },
+                    );
                 }
                 self.tell_fresh(now);
             }
@@ -183,16 +214,31 @@ impl Heard {
                 match frame.t.as_deref() {
                     Some("READY") => {
                         self.figures.identifies += 1;
-                        if let Ok(Ready { session_id: session, resume_gateway_url: resume_url }) =
-                            frame.payload()
+                        if let Ok(Ready {
+                            session_id: session,
+                            resume_gateway_url: resume_url,
+                        }) = frame.payload()
                         {
-                            self.tell(now, What::Ready { connection, session, resume_url });
+                            self.tell(
+                                now,
+                                What::Ready {
+                                    connection,
+                                    session,
+                                    resume_url,
+                                },
+                            );
                         }
                     }
                     Some("RESUMED") => {
                         self.figures.resumes += 1;
                         let replayed = self.replayed;
-                        self.tell(now, What::Resumed { connection, replayed });
+                        self.tell(
+                            now,
+                            What::Resumed {
+                                connection,
+                                replayed,
+                            },
+                        );
                     }
                     Some(name) => {
                         self.replayed += 1;
@@ -226,7 +272,13 @@ impl Heard {
             Output::Open { connection, url } => {
                 self.figures.connections += 1;
                 let url = url.clone();
-                self.tell(now, What::Connecting { connection: connection.0, url });
+                self.tell(
+                    now,
+                    What::Connecting {
+                        connection: connection.0,
+                        url,
+                    },
+                );
             }
             Output::Send { connection, text } => {
                 // The client's own frames: the opcode is the first thing in them.
@@ -238,13 +290,26 @@ impl Heard {
             }
             Output::Arm { timer, at } if timer.name == "wait" && self.has_opened => {
                 let cause = std::mem::take(&mut self.last_line);
-                self.tell(now, What::Reconnect { cause, after: at.since(now), resumes });
+                self.tell(
+                    now,
+                    What::Reconnect {
+                        cause,
+                        after: at.since(now),
+                        resumes,
+                    },
+                );
             }
             Output::Log { level, text } => {
                 if *level <= Level::Info {
                     self.last_line.clone_from(text);
                 }
-                self.tell(now, What::Log { level: *level, text: text.clone() });
+                self.tell(
+                    now,
+                    What::Log {
+                        level: *level,
+                        text: text.clone(),
+                    },
+                );
             }
             Output::Stopped { reason } => {
                 self.tell_fresh(now);
@@ -258,7 +323,9 @@ impl Heard {
 
 /// Why a connection could not be made, with all that the gateway said.
 fn why(end: &End) -> String {
-    let End::Rejected(response) = end else { return end.to_string() };
+    let End::Rejected(response) = end else {
+        return end.to_string();
+    };
     let mut text = format!("the upgrade was answered with HTTP {}", response.status);
     for (name, value) in &response.headers {
         text.push_str(&format!("\n  {name}: {value}"));
@@ -287,7 +354,8 @@ impl Machine for Watched {
             }
             return None;
         };
-        let resumes = matches!(output, Output::Arm { .. }) && self.machine.status().session.is_some();
+        let resumes =
+            matches!(output, Output::Arm { .. }) && self.machine.status().session.is_some();
         heard.hear_output(self.now, &output, resumes);
         Some(output)
     }

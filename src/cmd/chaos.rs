@@ -85,14 +85,14 @@ fn subject() -> impl TypedValueParser<Value = Name> {
 }
 
 /// Runs, reports, and says how it ended.
-pub fn run(args: Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure> {
+pub fn run(args: &Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure> {
     let began = Instant::now();
-    let plan = Plan::of(&args, shared)?;
+    let plan = Plan::of(args, shared)?;
     let sinks = Sinks::open(&args.reports, &plan.names())?;
     announce(&plan, args.format, shared)?;
 
     let planned = plan.jobs.len();
-    let done = perform(plan, &args, &sinks, shared, stop)?;
+    let done = perform(plan, args, &sinks, shared, stop);
     let report = Report {
         runs: done.runs,
         planned,
@@ -101,6 +101,7 @@ pub fn run(args: Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure> 
     };
     // Files first: a reader of stdout that has gone away is no reason to lose them.
     sinks.write(&report)?;
+    done.traced?;
     done.watching?;
     output::print(shared.color, &result(&report, args.format, shared))?;
     Ok(exit_code(&report.totals(), stop.is_raised()))
@@ -287,6 +288,8 @@ fn announce(plan: &Plan, format: Format, shared: Shared) -> Result<(), Failure> 
 /// What came of the jobs.
 struct Done {
     runs: Vec<Run>,
+    /// What became of the trace files.
+    traced: Result<(), Failure>,
     /// What became of the timeline on stdout.
     watching: Result<(), Failure>,
 }
@@ -305,13 +308,7 @@ struct Finished {
     watching: Result<(), Failure>,
 }
 
-fn perform(
-    plan: Plan,
-    args: &Args,
-    sinks: &Sinks,
-    shared: Shared,
-    stop: &Interrupt,
-) -> Result<Done, Failure> {
+fn perform(plan: Plan, args: &Args, sinks: &Sinks, shared: Shared, stop: &Interrupt) -> Done {
     let threads = args.jobs.map_or_else(
         || match plan.clock {
             Clock::Virtual => thread::available_parallelism().map_or(1, NonZeroUsize::get),
@@ -353,16 +350,15 @@ fn perform(
 
     let mut done = Done {
         runs: Vec::with_capacity(finished.len()),
+        traced: Ok(()),
         watching: Ok(()),
     };
     for finished in finished {
-        finished.traced?;
-        if finished.watching.is_err() {
-            done.watching = finished.watching;
-        }
+        done.traced = done.traced.and(finished.traced);
+        done.watching = done.watching.and(finished.watching);
         done.runs.push(finished.run);
     }
-    Ok(done)
+    done
 }
 
 /// Makes one run. This is the one place that knows how the runner is called.

@@ -120,9 +120,16 @@ fn plan(args: Args) -> Result<connect::Plan, Failure> {
         (Some(url), _) => Target::Gateway(url),
         (None, Some(api)) => Target::Api(api),
         (None, None) if args.discord => Target::Discord,
-        (None, None) => Target::Embedded { interval: args.interval },
+        (None, None) => Target::Embedded {
+            interval: args.interval,
+        },
     };
-    Ok(connect::Plan { target, token, is_probe: args.probe, duration: args.duration })
+    Ok(connect::Plan {
+        target,
+        token,
+        is_probe: args.probe,
+        duration: args.duration,
+    })
 }
 
 /// The token of the environment. It is read nowhere else, and only when it is about to be used.

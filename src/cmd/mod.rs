@@ -16,10 +16,10 @@ pub mod rules;
 pub mod scenarios;
 pub mod sinks;
 
+use crate::net::Interrupt;
 use clap::{ArgAction, Parser, Subcommand};
 use failure::Failure;
 use output::Color;
-use crate::net::Interrupt;
 use tracing::level_filters::LevelFilter;
 
 /// Diagnose and chaos-test clients of the Discord gateway
@@ -86,7 +86,7 @@ pub fn run(cli: Cli, stop: &Interrupt) -> Result<u8, Failure> {
     let shared = cli.shared;
     match cli.command {
         Command::Connect(args) => connect::run(args, shared, stop),
-        Command::Chaos(args) => chaos::run(args, shared, stop),
+        Command::Chaos(args) => chaos::run(&args, shared, stop),
         Command::Scenarios(args) => scenarios::run(args, shared),
         Command::Rules(args) => rules::run(args, shared),
         Command::Completions(args) => completions::run(&args, shared),

@@ -118,7 +118,13 @@ mod tests {
     fn results_come_in_the_order_of_the_items_whatever_the_jobs() {
         for jobs in [1, 4, 100] {
             let go_on = |_: &usize| ControlFlow::Continue(());
-            let results = run((0..50).collect(), jobs, &Interrupt::default(), |n: &usize| n * 2, go_on);
+            let results = run(
+                (0..50).collect(),
+                jobs,
+                &Interrupt::default(),
+                |n: &usize| n * 2,
+                go_on,
+            );
             assert_eq!(results, (0..50).map(|n| n * 2).collect::<Vec<_>>());
         }
     }
@@ -133,7 +139,13 @@ mod tests {
                     ControlFlow::Continue(())
                 }
             };
-            let results = run((0..50).collect(), jobs, &Interrupt::default(), |n: &usize| *n, until);
+            let results = run(
+                (0..50).collect(),
+                jobs,
+                &Interrupt::default(),
+                |n: &usize| *n,
+                until,
+            );
             assert_eq!(results, (0..=7).collect::<Vec<_>>());
         }
     }
@@ -162,7 +174,13 @@ mod tests {
     #[should_panic(expected = "our own bug")]
     fn a_panic_of_the_work_is_not_lost() {
         let go_on = |(): &()| ControlFlow::Continue(());
-        run(vec![1], 1, &Interrupt::default(), |_: &i32| panic!("our own bug"), go_on);
+        run(
+            vec![1],
+            1,
+            &Interrupt::default(),
+            |_: &i32| panic!("our own bug"),
+            go_on,
+        );
     }
 
     #[test]

@@ -57,7 +57,12 @@ pub struct Link {
 impl Link {
     /// A link with a latency; bytes never overtake each other.
     pub fn new(latency: Duration) -> Self {
-        Self { latency, extra: Duration::ZERO, course: Course::Open, in_flight: VecDeque::new() }
+        Self {
+            latency,
+            extra: Duration::ZERO,
+            course: Course::Open,
+            in_flight: VecDeque::new(),
+        }
     }
 
     /// Whether what is put in now would arrive now, unchanged: then it need not be put in at all.
@@ -83,23 +88,37 @@ impl Link {
         let is_swallowed = self.is_silent();
         // What is written at one instant travels as one piece.
         if let (Chunk::Bytes(more), Some((back, arrival))) = (&chunk, self.in_flight.back_mut())
-            && let Arrival { chunk: Chunk::Bytes(bytes), is_swallowed: back_is } = arrival
+            && let Arrival {
+                chunk: Chunk::Bytes(bytes),
+                is_swallowed: back_is,
+            } = arrival
             && (*back, *back_is) == (at, is_swallowed)
         {
             bytes.extend_from_slice(more);
             return;
         }
-        self.in_flight.push_back((at, Arrival { chunk, is_swallowed }));
+        self.in_flight.push_back((
+            at,
+            Arrival {
+                chunk,
+                is_swallowed,
+            },
+        ));
     }
 
     /// When the next arrival is due.
     pub fn next_arrival(&self) -> Option<Instant> {
-        self.in_flight.front().map(|(at, _)| *at).filter(|at| *at != Instant::FOREVER)
+        self.in_flight
+            .front()
+            .map(|(at, _)| *at)
+            .filter(|at| *at != Instant::FOREVER)
     }
 
     /// What has arrived by `now`.
     pub fn pop(&mut self, now: Instant) -> Option<Arrival> {
-        self.in_flight.pop_front_if(|(at, _)| *at <= now).map(|(_, arrival)| arrival)
+        self.in_flight
+            .pop_front_if(|(at, _)| *at <= now)
+            .map(|(_, arrival)| arrival)
     }
 
     /// From now on what is put in is lost; what is in flight, or held, is lost as well, since a dead line keeps nothing.
@@ -124,7 +143,11 @@ impl Link {
         }
         self.course = Course::Open;
         let at = now + self.latency + self.extra;
-        for (held, _) in self.in_flight.iter_mut().filter(|(at, _)| *at == Instant::FOREVER) {
+        for (held, _) in self
+            .in_flight
+            .iter_mut()
+            .filter(|(at, _)| *at == Instant::FOREVER)
+        {
             *held = at;
         }
     }
@@ -150,7 +173,10 @@ mod tests {
     }
 
     fn arrived(chunk: Chunk) -> Option<Arrival> {
-        Some(Arrival { chunk, is_swallowed: false })
+        Some(Arrival {
+            chunk,
+            is_swallowed: false,
+        })
     }
 
     #[test]
@@ -166,7 +192,11 @@ mod tests {
         assert_eq!(link.pop(at(10)), arrived(bytes("a")));
         assert_eq!(link.next_arrival(), Some(at(16)));
         assert_eq!(link.pop(at(16)), arrived(bytes("b")));
-        assert_eq!(link.pop(at(16)), arrived(Chunk::Fin), "a FIN does not overtake the bytes before it");
+        assert_eq!(
+            link.pop(at(16)),
+            arrived(Chunk::Fin),
+            "a FIN does not overtake the bytes before it"
+        );
     }
 
     #[test]
@@ -184,8 +214,20 @@ mod tests {
         link.silence();
         link.push(at(1), Chunk::Rst);
         link.release(at(2));
-        assert_eq!(link.pop(at(10)), Some(Arrival { chunk: bytes("a"), is_swallowed: true }));
-        assert_eq!(link.pop(at(11)), Some(Arrival { chunk: Chunk::Rst, is_swallowed: true }));
+        assert_eq!(
+            link.pop(at(10)),
+            Some(Arrival {
+                chunk: bytes("a"),
+                is_swallowed: true
+            })
+        );
+        assert_eq!(
+            link.pop(at(11)),
+            Some(Arrival {
+                chunk: Chunk::Rst,
+                is_swallowed: true
+            })
+        );
     }
 
     #[test]

@@ -7,9 +7,7 @@
 use bytes::{Buf as _, BytesMut};
 use std::io::Cursor;
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse;
-use tokio_tungstenite::tungstenite::handshake::server::{
-    Request, create_response, write_response,
-};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
@@ -70,19 +68,33 @@ impl Decoder {
 
     /// The upgrade request, once it is whole.
     pub(super) fn upgrade(&mut self) -> Option<Upgrade> {
-        let broken = |why: &str| Some(Upgrade { path: String::new(), response: Err(why.to_owned()) });
+        let broken = |why: &str| {
+            Some(Upgrade {
+                path: String::new(),
+                response: Err(why.to_owned()),
+            })
+        };
         match Request::try_parse(&self.unread) {
-            Ok(None) if self.unread.len() > REQUEST_MAX => broken("the upgrade request is too long"),
+            Ok(None) if self.unread.len() > REQUEST_MAX => {
+                broken("the upgrade request is too long")
+            }
             Ok(None) => None,
             Err(error) => broken(&error.to_string()),
             Ok(Some((length, request))) => {
                 self.unread.advance(length);
-                let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+                let path = request
+                    .uri()
+                    .path_and_query()
+                    .map_or("/", |path| path.as_str())
+                    .to_owned();
                 let response = create_response(&request).and_then(|response| {
                     let mut bytes = Vec::with_capacity(256);
                     write_response(&mut bytes, &response).map(|()| bytes)
                 });
-                Some(Upgrade { path, response: response.map_err(|error| error.to_string()) })
+                Some(Upgrade {
+                    path,
+                    response: response.map_err(|error| error.to_string()),
+                })
             }
         }
     }
@@ -104,7 +116,10 @@ impl Decoder {
                 return Some(self.broken("a frame of a client's is not masked"));
             };
             let so_far = self.fragments.as_ref().map_or(0, |(bytes, _)| bytes.len());
-            let Some(length) = usize::try_from(length).ok().filter(|n| n + so_far <= MESSAGE_MAX) else {
+            let Some(length) = usize::try_from(length)
+                .ok()
+                .filter(|n| n + so_far <= MESSAGE_MAX)
+            else {
                 return Some(self.broken("a message of more than 1 MiB"));
             };
             if self.unread.len() < start + length {
@@ -138,7 +153,10 @@ impl Decoder {
                 (OpCode::Data(data @ (Data::Text | Data::Binary)), None) => {
                     let message = (payload.to_vec(), data == Data::Binary);
                     if header.is_final {
-                        return Some(Unit::Message { bytes: message.0, is_binary: message.1 });
+                        return Some(Unit::Message {
+                            bytes: message.0,
+                            is_binary: message.1,
+                        });
                     }
                     self.fragments = Some(message);
                 }
@@ -157,7 +175,10 @@ impl Decoder {
 
     fn close(&mut self, payload: &[u8]) -> Unit {
         match payload {
-            [] => Unit::Close { code: None, reason: String::new() },
+            [] => Unit::Close {
+                code: None,
+                reason: String::new(),
+            },
             [_] => self.broken("a Close frame with half a code"),
             [high, low, reason @ ..] => match std::str::from_utf8(reason) {
                 Ok(reason) => Unit::Close {
@@ -230,7 +251,10 @@ pub(super) fn http_response(status: u16, headers: &[(String, String)], body: &st
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    text.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()));
+    text.push_str(&format!(
+        "content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    ));
     text.into_bytes()
 }
 
@@ -239,7 +263,9 @@ mod tests {
     use super::*;
 
     /// Frames as RFC 6455, 5.7 gives them, masked with 37 fa 21 3d.
-    const HELLO: [u8; 11] = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    const HELLO: [u8; 11] = [
+        0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
+    ];
 
     fn decoded(bytes: &[u8]) -> Vec<Unit> {
         let mut decoder = Decoder::default();
@@ -255,34 +281,65 @@ mod tests {
     fn masked(opening: u8, payload: &[u8]) -> Vec<u8> {
         let length = 0x80 | u8::try_from(payload.len()).unwrap();
         let mut frame = vec![opening, length, 1, 2, 3, 4];
-        frame.extend(payload.iter().zip([1, 2, 3, 4].iter().cycle()).map(|(byte, key)| byte ^ key));
+        frame.extend(
+            payload
+                .iter()
+                .zip([1, 2, 3, 4].iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
         frame
     }
 
     fn message(text: &str) -> Unit {
-        Unit::Message { bytes: text.as_bytes().to_vec(), is_binary: false }
+        Unit::Message {
+            bytes: text.as_bytes().to_vec(),
+            is_binary: false,
+        }
     }
 
     #[test]
     fn messages_are_read_whole_however_they_are_cut() {
         assert_eq!(decoded(&HELLO), [message("Hello")]);
-        let parts = [masked(0x01, b"Hel"), masked(0x89, b"?"), masked(0x80, b"lo")].concat();
-        assert_eq!(decoded(&parts), [Unit::Ping(b"?".to_vec()), message("Hello")]);
+        let parts = [
+            masked(0x01, b"Hel"),
+            masked(0x89, b"?"),
+            masked(0x80, b"lo"),
+        ]
+        .concat();
+        assert_eq!(
+            decoded(&parts),
+            [Unit::Ping(b"?".to_vec()), message("Hello")]
+        );
     }
 
     #[test]
     fn close_frames_carry_a_code_and_a_reason_or_nothing() {
-        let close = |code, reason: &str| Unit::Close { code, reason: reason.to_owned() };
-        assert_eq!(decoded(&masked(0x88, b"\x0f\xa0bye")), [close(Some(4000), "bye")]);
+        let close = |code, reason: &str| Unit::Close {
+            code,
+            reason: reason.to_owned(),
+        };
+        assert_eq!(
+            decoded(&masked(0x88, b"\x0f\xa0bye")),
+            [close(Some(4000), "bye")]
+        );
         assert_eq!(decoded(&masked(0x88, b"")), [close(None, "")]);
-        assert_eq!(decoded(&masked(0x88, b"\x03")), [Unit::Broken("a Close frame with half a code")]);
+        assert_eq!(
+            decoded(&masked(0x88, b"\x03")),
+            [Unit::Broken("a Close frame with half a code")]
+        );
     }
 
     #[test]
     fn what_breaks_the_protocol_is_named() {
         let unmasked = [0x81, 0x01, b'x'];
-        assert_eq!(decoded(&unmasked), [Unit::Broken("a frame of a client's is not masked")]);
-        assert_eq!(decoded(&masked(0x80, b"x")), [Unit::Broken("a continuation of nothing")]);
+        assert_eq!(
+            decoded(&unmasked),
+            [Unit::Broken("a frame of a client's is not masked")]
+        );
+        assert_eq!(
+            decoded(&masked(0x80, b"x")),
+            [Unit::Broken("a continuation of nothing")]
+        );
     }
 
     #[test]
@@ -308,8 +365,13 @@ mod tests {
         decoder.feed(&request.as_bytes()[40..]);
         let upgrade = decoder.upgrade().unwrap();
         assert_eq!(upgrade.path, "/?v=10&encoding=json");
-        let response = String::from_utf8(upgrade.response.unwrap()).unwrap().to_ascii_lowercase();
+        let response = String::from_utf8(upgrade.response.unwrap())
+            .unwrap()
+            .to_ascii_lowercase();
         assert!(response.starts_with("http/1.1 101 "), "{response}");
-        assert!(response.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{response}");
+        assert!(
+            response.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="),
+            "{response}"
+        );
     }
 }

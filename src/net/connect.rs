@@ -99,9 +99,19 @@ pub fn run(
             let injector = Injector::new(&[], interval);
             let queue = Arc::clone(&queue);
             let on_close = OnClose::default();
-            gateway = Some(GatewaySide::new(fake, injector, on_close, Duration::ZERO, queue));
+            gateway = Some(GatewaySide::new(
+                fake,
+                injector,
+                on_close,
+                Duration::ZERO,
+                queue,
+            ));
             listeners = Some(opened);
-            if plan.is_probe { Discovery::Url(main_url) } else { Discovery::Ask }
+            if plan.is_probe {
+                Discovery::Url(main_url)
+            } else {
+                Discovery::Ask
+            }
         }
         Target::Gateway(url) => Discovery::Url(url.to_string()),
         Target::Api(url) => {
@@ -124,12 +134,24 @@ pub fn run(
     let (watched, ear) = Watched::new(machine);
     let mut watched: Option<Box<dyn Machine>> = Some(Box::new(watched));
     let factory: Factory<'_> = Box::new(move || watched.take().expect("nobody kills this client"));
-    let recorder =
-        Recorder::new(None, Vantage::Client, Vec::new(), Redactor::new(token.clone()), Vec::new());
+    let recorder = Recorder::new(
+        None,
+        Vantage::Client,
+        Vec::new(),
+        Redactor::new(token.clone()),
+        Vec::new(),
+    );
     let order = seed.stream(Stream::Link);
     let authorization = String::new();
-    let mut driver =
-        Driver::new(gateway, factory, recorder, queue, Network::Real, order, authorization);
+    let mut driver = Driver::new(
+        gateway,
+        factory,
+        recorder,
+        queue,
+        Network::Real,
+        order,
+        authorization,
+    );
     let tls = Tls::of_this_machine();
     let guard = guard_of(&plan.target, plan.token.is_some());
     let mut outside = Outside::new(&driver, listeners, api, token, tls).guarded_by(guard);
@@ -144,9 +166,19 @@ pub fn run(
             }
         }
         // Later connections are tried again; the first one has to succeed.
-        if ear.has_failed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if ear.has_failed() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
-    let main = wall::run(&mut driver, &mut outside, interrupt, plan.duration, &mut lap);
+    let main = wall::run(
+        &mut driver,
+        &mut outside,
+        interrupt,
+        plan.duration,
+        &mut lap,
+    );
     let ended = local.block_on(&runtime, main);
     let watched_for = driver.now.since(Instant::ZERO);
     if ended != Ended::Over {
@@ -189,12 +221,15 @@ fn guard_of(target: &Target, has_token: bool) -> wall::Guard {
 
 fn summary(ear: &Ear, ended: Ended, watched: Duration, is_probe: bool) -> Summary {
     let figures = ear.figures();
-    let fatal = figures
-        .last_close
-        .and_then(|(code, reason)| code.filter(|code| code.is_fatal()).map(|code| (code, reason)));
+    let fatal = figures.last_close.and_then(|(code, reason)| {
+        code.filter(|code| code.is_fatal())
+            .map(|code| (code, reason))
+    });
     let gave_up = figures.stopped.clone().flatten();
     let finish = match (figures.first_failure, fatal, gave_up) {
-        (Some(why), _, _) if figures.identifies + figures.resumes == 0 => Finish::Unreachable { why },
+        (Some(why), _, _) if figures.identifies + figures.resumes == 0 => {
+            Finish::Unreachable { why }
+        }
         (_, Some((code, reason)), _) if ended == Ended::Over => Finish::Fatal { code, reason },
         (_, _, Some(reason)) if ended == Ended::Over => Finish::GaveUp { reason },
         _ if is_probe && ear.round_trips().is_some() => Finish::Asked,

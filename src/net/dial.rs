@@ -47,8 +47,11 @@ fn is_secure(url: &Url) -> bool {
 
 /// Opens a TCP connection to where a URL leads, with TLS where its scheme asks for it.
 pub(super) async fn connect(url: &Url, tls: &Tls) -> Result<Transport, End> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| End::Failed(format!("{what}: {error}"));
-    let host = url.host().ok_or_else(|| End::Failed(format!("no host in `{url}`")))?;
+    let failed =
+        |what: &str, error: &dyn std::fmt::Display| End::Failed(format!("{what}: {error}"));
+    let host = url
+        .host()
+        .ok_or_else(|| End::Failed(format!("no host in `{url}`")))?;
     let port = url.port().unwrap_or(if is_secure(url) { 443 } else { 80 });
     let name = match &host {
         Host::Domain(name) => (*name).to_owned(),
@@ -64,9 +67,15 @@ pub(super) async fn connect(url: &Url, tls: &Tls) -> Result<Transport, End> {
             Ok(tcp) => {
                 // Frames are small and wait for nothing: Nagle's algorithm would only delay them.
                 let _ = tcp.set_nodelay(true);
-                return if is_secure(url) { secure(tcp, name, tls).await } else { Ok(Transport::Tcp(tcp)) };
+                return if is_secure(url) {
+                    secure(tcp, name, tls).await
+                } else {
+                    Ok(Transport::Tcp(tcp))
+                };
             }
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => last = End::Refused,
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                last = End::Refused
+            }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => last = End::Reset,
             Err(error) => last = failed("failed to connect", &error),
         }
@@ -76,7 +85,10 @@ pub(super) async fn connect(url: &Url, tls: &Tls) -> Result<Transport, End> {
 
 async fn secure(tcp: TcpStream, name: String, tls: &Tls) -> Result<Transport, End> {
     let name = ServerName::try_from(name).map_err(|error| End::Failed(error.to_string()))?;
-    match TlsConnector::from(Arc::clone(&tls.0)).connect(name, tcp).await {
+    match TlsConnector::from(Arc::clone(&tls.0))
+        .connect(name, tcp)
+        .await
+    {
         Ok(tls) => Ok(Transport::Tls(Box::new(tls))),
         Err(error) => Err(match error.kind() {
             std::io::ErrorKind::UnexpectedEof => End::Eof,

@@ -16,7 +16,9 @@ use super::transport::Transport;
 use super::wake::{Key, Queue};
 use crate::fault::{Act, Kept, Port};
 use crate::faults::Listening;
-use crate::machine::{Command, CommandId, ConnectionId, End, FetchId, Input, Machine, Response, Session};
+use crate::machine::{
+    Command, CommandId, ConnectionId, End, FetchId, Input, Machine, Response, Session,
+};
 use crate::progress::Progress;
 use crate::protocol::{Json, Opcode};
 use crate::seed::Draw;
@@ -219,15 +221,25 @@ impl<'a> Driver<'a> {
             let progress = self.recorder.progress.as_ref().and_then(Progress::due);
             let progress = progress.filter(|at| *at > now);
             let next = [schedule, arrival, gateway, subject, progress];
-            return next.into_iter().flatten().min().map_or(Next::Nothing, Next::At);
+            return next
+                .into_iter()
+                .flatten()
+                .min()
+                .map_or(Next::Nothing, Next::At);
         }
     }
 
     /// Of what is due at once, the seed chooses.
     fn choose(&mut self, due: [Option<Class>; 3]) -> Option<Class> {
         let count = due.iter().flatten().count() as u64;
-        let place = if count > 1 { self.order.below(count) } else { 0 };
-        due.into_iter().flatten().nth(usize::try_from(place).unwrap_or(0))
+        let place = if count > 1 {
+            self.order.below(count)
+        } else {
+            0
+        };
+        due.into_iter()
+            .flatten()
+            .nth(usize::try_from(place).unwrap_or(0))
     }
 
     fn fire(&mut self, class: Class) {
@@ -249,7 +261,10 @@ impl<'a> Driver<'a> {
                 }
             }
             Class::Subject => {
-                let due = self.subject.as_mut().and_then(|subject| subject.fire_timer(now, to));
+                let due = self
+                    .subject
+                    .as_mut()
+                    .and_then(|subject| subject.fire_timer(now, to));
                 self.late = self.late.max(due.map_or(Duration::ZERO, |due| now - due));
             }
         }
@@ -259,7 +274,9 @@ impl<'a> Driver<'a> {
     fn advance(&mut self) -> bool {
         let is_spent = self.gateway.as_ref().is_none_or(GatewaySide::is_spent);
         let progress = self.recorder.progress.as_mut();
-        let Some(phase) = progress.and_then(|p| p.advance(self.now, is_spent)) else { return false };
+        let Some(phase) = progress.and_then(|p| p.advance(self.now, is_spent)) else {
+            return false;
+        };
         self.recorder.record(self.now, Seen::Phase(phase));
         if let Some(gateway) = &mut self.gateway {
             match phase {
@@ -307,7 +324,8 @@ impl<'a> Driver<'a> {
 
     fn send(&mut self, after: Duration, travel: Travel) {
         self.travelled += 1;
-        self.travels.insert((self.now + after, self.travelled), travel);
+        self.travels
+            .insert((self.now + after, self.travelled), travel);
     }
 
     fn grant(&mut self, want: Want) {
@@ -333,20 +351,31 @@ impl<'a> Driver<'a> {
     /// gateway's end notices; one that hangs was an attempt that got no number.
     fn forget(&mut self, id: ConnectionId) {
         self.travels.retain(|_, travel| match travel {
-            Travel::Syn(other, _) | Travel::SynAck(other, ..) | Travel::Failure(other, _) => *other != id,
+            Travel::Syn(other, _) | Travel::SynAck(other, ..) | Travel::Failure(other, _) => {
+                *other != id
+            }
             Travel::Request(..) | Travel::Answer(..) => true,
         });
-        let hangs = |waiting: &Waiting| matches!(waiting, Waiting::Connect(other, _) if *other == id);
+        let hangs =
+            |waiting: &Waiting| matches!(waiting, Waiting::Connect(other, _) if *other == id);
         if let Some(place) = self.waiting.iter().position(hangs) {
             let port = self.waiting.remove(place).port();
-            self.recorder.at_gateway(self.now, Seen::Missed { port, why: Miss::Hung });
+            self.recorder.at_gateway(
+                self.now,
+                Seen::Missed {
+                    port,
+                    why: Miss::Hung,
+                },
+            );
         }
     }
 
     fn travel(&mut self, travel: Travel) {
         let latency = self.latency();
         let (now, to) = (self.now, &mut self.recorder);
-        let (Some(gateway), Some(subject)) = (&mut self.gateway, &mut self.subject) else { return };
+        let (Some(gateway), Some(subject)) = (&mut self.gateway, &mut self.subject) else {
+            return;
+        };
         match travel {
             Travel::Syn(id, port) => match gateway.door(now, port, to) {
                 Door::Open => {
@@ -391,9 +420,15 @@ impl<'a> Driver<'a> {
 
     /// Lets in one of those who wait at a door that no longer hangs. Says whether there was one.
     fn let_in(&mut self) -> bool {
-        let Some(gateway) = &self.gateway else { return false };
+        let Some(gateway) = &self.gateway else {
+            return false;
+        };
         let hangs = |port| gateway.listening(port) == Listening::Hanging;
-        let Some(place) = self.waiting.iter().position(|waiting| !hangs(waiting.port())) else {
+        let Some(place) = self
+            .waiting
+            .iter()
+            .position(|waiting| !hangs(waiting.port()))
+        else {
             return false;
         };
         let travel = match self.waiting.remove(place) {
@@ -413,7 +448,12 @@ impl<'a> Driver<'a> {
     }
 
     fn start(&mut self, session: Option<Session>) {
-        self.recorder.record(self.now, Seen::Started { with_session: session.is_some() });
+        self.recorder.record(
+            self.now,
+            Seen::Started {
+                with_session: session.is_some(),
+            },
+        );
         self.tell(Input::Start { session });
     }
 
@@ -425,11 +465,19 @@ impl<'a> Driver<'a> {
     }
 
     fn remember_session(&mut self) {
-        self.session = self.subject.as_ref().and_then(|subject| subject.machine().status().session);
+        self.session = self
+            .subject
+            .as_ref()
+            .and_then(|subject| subject.machine().status().session);
     }
 
     fn act(&mut self, act: SubjectAct) {
-        let SubjectAct { act, session, op, count } = act;
+        let SubjectAct {
+            act,
+            session,
+            op,
+            count,
+        } = act;
         self.recorder.record(self.now, Seen::Acted { act });
         match act {
             Act::Stop => self.stop(),
@@ -449,14 +497,22 @@ impl<'a> Driver<'a> {
             }
             Act::Freeze | Act::Thaw => {
                 if let Some(subject) = &mut self.subject {
-                    if act == Act::Freeze { subject.freeze() } else { subject.thaw() }
+                    if act == Act::Freeze {
+                        subject.freeze()
+                    } else {
+                        subject.thaw()
+                    }
                 }
             }
             Act::Send => {
                 for _ in 0..count {
                     self.commands += 1;
                     let id = CommandId(self.commands);
-                    self.tell(Input::Command(Command { id, op, d: payload_of(op) }));
+                    self.tell(Input::Command(Command {
+                        id,
+                        op,
+                        d: payload_of(op),
+                    }));
                 }
             }
         }
@@ -483,7 +539,9 @@ impl<'a> Driver<'a> {
 /// What a command of an opcode carries: the least that Discord takes.
 fn payload_of(op: Opcode) -> Json {
     let text = match op {
-        Opcode::PRESENCE_UPDATE => r#"{"since":null,"activities":[],"status":"online","afk":false}"#,
+        Opcode::PRESENCE_UPDATE => {
+            r#"{"since":null,"activities":[],"status":"online","afk":false}"#
+        }
         Opcode::VOICE_STATE_UPDATE => {
             r#"{"guild_id":"1","channel_id":null,"self_mute":false,"self_deaf":false}"#
         }

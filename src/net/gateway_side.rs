@@ -215,9 +215,18 @@ impl GatewaySide {
         path: Option<&str>,
         to: &mut Recorder<'_>,
     ) -> faults::Fate {
-        let port = self.connections.get(&number).map_or(Port::Main, |connection| connection.port);
+        let port = self
+            .connections
+            .get(&number)
+            .map_or(Port::Main, |connection| connection.port);
         let shard = self.gateway.shard_of(number);
-        let sight = Sight { event, connection: Some(number), port, path, shard };
+        let sight = Sight {
+            event,
+            connection: Some(number),
+            port,
+            path,
+            shard,
+        };
         let fate = self.injector.meet(now, &sight);
         self.carry_out(now, to);
         fate
@@ -232,24 +241,41 @@ impl GatewaySide {
 
     fn strike(&mut self, now: Instant, strike: Strike, to: &mut Recorder<'_>) {
         if let Some(number) = needs_upgrade(&strike)
-            && let Some(Connection { stage: Stage::Upgrading { parked }, .. }) =
-                self.connections.get_mut(&number)
+            && let Some(Connection {
+                stage: Stage::Upgrading { parked },
+                ..
+            }) = self.connections.get_mut(&number)
         {
             parked.push(strike);
             return;
         }
         match strike {
-            Strike::Struck { fault, connection } => to.record(now, Seen::Struck { fault, connection }),
+            Strike::Struck { fault, connection } => {
+                to.record(now, Seen::Struck { fault, connection })
+            }
             Strike::Healed { fault } => to.record(now, Seen::Healed { fault }),
-            Strike::Silence { connection, direction } => {
+            Strike::Silence {
+                connection,
+                direction,
+            } => {
                 self.links(connection, direction, Link::silence);
             }
-            Strike::Hold { connection, direction } => self.links(connection, direction, Link::hold),
-            Strike::Release { connection, direction } => {
+            Strike::Hold {
+                connection,
+                direction,
+            } => self.links(connection, direction, Link::hold),
+            Strike::Release {
+                connection,
+                direction,
+            } => {
                 self.links(connection, direction, |link| link.release(now));
                 self.note_flight(connection);
             }
-            Strike::Slow { connection, direction, by } => {
+            Strike::Slow {
+                connection,
+                direction,
+                by,
+            } => {
                 self.links(connection, direction, |link| link.slow(by));
             }
             Strike::StopReading { connection, window } => {
@@ -270,14 +296,24 @@ impl GatewaySide {
             }
             Strike::Reset { connection } => self.reset(now, connection, to),
             Strike::Fin { connection } => self.fin(now, connection, to),
-            Strike::OnClose { connection: Some(number), on_close } => {
+            Strike::OnClose {
+                connection: Some(number),
+                on_close,
+            } => {
                 if let Some(connection) = self.connections.get_mut(&number) {
                     connection.on_close = on_close;
                 }
             }
-            Strike::OnClose { connection: None, on_close } => self.on_close_everywhere = on_close,
+            Strike::OnClose {
+                connection: None,
+                on_close,
+            } => self.on_close_everywhere = on_close,
             Strike::Listen { port, listening } => self.listening[port as usize] = listening,
-            Strike::Close { connection, code, reason } => {
+            Strike::Close {
+                connection,
+                code,
+                reason,
+            } => {
                 // On a connection that is closing the gateway has nothing more to say, but a schedule may.
                 let is_open = self
                     .connections
@@ -292,35 +328,90 @@ impl GatewaySide {
             Strike::RequestHeartbeat { connection } => {
                 self.order(now, connection, &Order::RequestHeartbeat, to);
             }
-            Strike::Reconnect { connection, cut_after } => {
+            Strike::Reconnect {
+                connection,
+                cut_after,
+            } => {
                 self.order(now, connection, &Order::Reconnect { cut_after }, to);
             }
-            Strike::InvalidSession { connection, resumable, cut_after } => {
-                self.order(now, connection, &Order::InvalidSession { resumable, cut_after }, to);
+            Strike::InvalidSession {
+                connection,
+                resumable,
+                cut_after,
+            } => {
+                self.order(
+                    now,
+                    connection,
+                    &Order::InvalidSession {
+                        resumable,
+                        cut_after,
+                    },
+                    to,
+                );
             }
-            Strike::Send { connection, op: Opcode::DISPATCH, d, s: SentSeq::Usual, t } => {
+            Strike::Send {
+                connection,
+                op: Opcode::DISPATCH,
+                d,
+                s: SentSeq::Usual,
+                t,
+            } => {
                 let t = t.unwrap_or_default();
                 self.order(now, connection, &Order::Dispatch { t, d }, to);
             }
-            Strike::Send { connection, op, d, s, t } => {
+            Strike::Send {
+                connection,
+                op,
+                d,
+                s,
+                t,
+            } => {
                 let s = match s {
                     SentSeq::Number(s) => Some(s),
                     SentSeq::Null | SentSeq::Usual => None,
                 };
-                self.write_frame(now, connection, &ServerFrame { t, s, op, d }, Fate::Injected, to);
+                self.write_frame(
+                    now,
+                    connection,
+                    &ServerFrame { t, s, op, d },
+                    Fate::Injected,
+                    to,
+                );
             }
-            Strike::BadFrame { connection, bytes, binary } => {
+            Strike::BadFrame {
+                connection,
+                bytes,
+                binary,
+            } => {
                 self.write_bad(now, connection, &bytes, binary, to);
             }
             Strike::Ping { connection } => {
                 let (kind, text) = (Kind::Ping, String::new());
-                self.trace_message(now, connection, Side::Gateway, Fate::Injected, kind, text, to);
+                self.trace_message(
+                    now,
+                    connection,
+                    Side::Gateway,
+                    Fate::Injected,
+                    kind,
+                    text,
+                    to,
+                );
                 let mut bytes = Vec::new();
                 codec::frame(&mut bytes, Opening::Ping, b"gwtool");
                 self.write(now, connection, bytes);
             }
-            Strike::Subject { act, session, op, count } => {
-                self.acts.push_back(SubjectAct { act, session, op, count });
+            Strike::Subject {
+                act,
+                session,
+                op,
+                count,
+            } => {
+                self.acts.push_back(SubjectAct {
+                    act,
+                    session,
+                    op,
+                    count,
+                });
             }
         }
     }
@@ -358,7 +449,13 @@ impl GatewaySide {
         self.injector.missed(now, port);
         self.carry_out(now, to);
         if door == Door::Refused {
-            to.at_gateway(now, Seen::Missed { port, why: Miss::Refused });
+            to.at_gateway(
+                now,
+                Seen::Missed {
+                    port,
+                    why: Miss::Refused,
+                },
+            );
         }
         door
     }
@@ -379,7 +476,13 @@ impl GatewaySide {
     ) -> u32 {
         self.accepted += 1;
         let number = self.accepted;
-        to.at_gateway(now, Seen::Accepted { connection: number, port });
+        to.at_gateway(
+            now,
+            Seen::Accepted {
+                connection: number,
+                port,
+            },
+        );
         let mut inbound = Link::new(self.latency);
         if !already_read.is_empty() {
             inbound.push(now, Chunk::Bytes(already_read.to_vec()));
@@ -448,7 +551,10 @@ impl GatewaySide {
     pub(super) fn next_arrival(&self) -> Option<Instant> {
         let arrivals = self.in_flight.iter().filter_map(|number| {
             let connection = self.connections.get(number)?;
-            match (connection.inbound.next_arrival(), connection.outbound.next_arrival()) {
+            match (
+                connection.inbound.next_arrival(),
+                connection.outbound.next_arrival(),
+            ) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             }
@@ -460,7 +566,9 @@ impl GatewaySide {
     pub(super) fn fire_arrival(&mut self, now: Instant, to: &mut Recorder<'_>) {
         for place in 0..self.in_flight.len() {
             let number = self.in_flight[place];
-            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            let Some(connection) = self.connections.get_mut(&number) else {
+                continue;
+            };
             if let Some(arrival) = connection.inbound.pop(now) {
                 self.arrive(now, number, arrival.chunk, arrival.is_swallowed, to);
             } else if let Some(arrival) = connection.outbound.pop(now) {
@@ -490,7 +598,11 @@ impl GatewaySide {
         is_swallowed: bool,
         to: &mut Recorder<'_>,
     ) {
-        let fate = if is_swallowed { Fate::Swallowed } else { Fate::Delivered };
+        let fate = if is_swallowed {
+            Fate::Swallowed
+        } else {
+            Fate::Delivered
+        };
         match chunk {
             Chunk::Bytes(bytes) => {
                 if let Some(connection) = self.connections.get_mut(&number) {
@@ -500,7 +612,14 @@ impl GatewaySide {
             }
             Chunk::Fin => {
                 let from = Side::Subject;
-                to.at_gateway(now, Seen::Fin { connection: number, from, fate });
+                to.at_gateway(
+                    now,
+                    Seen::Fin {
+                        connection: number,
+                        from,
+                        fate,
+                    },
+                );
                 self.meet(now, Event::Eof, number, None, to);
                 if fate == Fate::Delivered {
                     self.fin(now, number, to);
@@ -511,7 +630,14 @@ impl GatewaySide {
             }
             Chunk::Rst => {
                 let from = Side::Subject;
-                to.at_gateway(now, Seen::Rst { connection: number, from, fate });
+                to.at_gateway(
+                    now,
+                    Seen::Rst {
+                        connection: number,
+                        from,
+                        fate,
+                    },
+                );
                 self.meet(now, Event::Eof, number, None, to);
                 self.end(now, number, to);
                 self.connections.remove(&number);
@@ -523,11 +649,15 @@ impl GatewaySide {
     fn decode(&mut self, now: Instant, number: u32, fate: Fate, to: &mut Recorder<'_>) {
         while let Some(connection) = self.connections.get_mut(&number) {
             if let Stage::Upgrading { .. } = connection.stage {
-                let Some(upgrade) = connection.decoder.upgrade() else { break };
+                let Some(upgrade) = connection.decoder.upgrade() else {
+                    break;
+                };
                 self.upgrade(now, number, upgrade, fate, to);
                 continue;
             }
-            let Some(unit) = connection.decoder.next() else { break };
+            let Some(unit) = connection.decoder.next() else {
+                break;
+            };
             self.take(now, number, unit, fate, to);
         }
     }
@@ -541,9 +671,17 @@ impl GatewaySide {
         to: &mut Recorder<'_>,
     ) {
         let path = to.text(&upgrade.path);
-        to.at_gateway(now, Seen::Upgrade { connection: number, path });
+        to.at_gateway(
+            now,
+            Seen::Upgrade {
+                connection: number,
+                path,
+            },
+        );
         let met = self.meet(now, Event::Upgrade, number, Some(&upgrade.path), to);
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if fate == Fate::Swallowed || matches!(connection.stage, Stage::Over) {
             connection.stage = Stage::Open;
             return;
@@ -557,18 +695,32 @@ impl GatewaySide {
             (faults::Fate::Withhold, _) => connection.stage = Stage::Open,
             (_, Err(why)) => {
                 connection.stage = Stage::Closed;
-                let answer =
-                    HttpAnswer { status: 400, headers: Vec::new(), body: why, delay: Duration::ZERO };
+                let answer = HttpAnswer {
+                    status: 400,
+                    headers: Vec::new(),
+                    body: why,
+                    delay: Duration::ZERO,
+                };
                 self.later(now, Later::Http(number, answer));
             }
             (_, Ok(response)) => {
                 let port = connection.port;
                 let stage = std::mem::replace(&mut connection.stage, Stage::Open);
-                to.at_gateway(now, Seen::Upgraded { connection: number, status: 101 });
+                to.at_gateway(
+                    now,
+                    Seen::Upgraded {
+                        connection: number,
+                        status: 101,
+                    },
+                );
                 self.write(now, number, response);
                 self.gateway.handle(
                     now,
-                    Input::Opened { connection: number, port, path: &upgrade.path },
+                    Input::Opened {
+                        connection: number,
+                        port,
+                        path: &upgrade.path,
+                    },
                 );
                 self.react(now, to);
                 if let Stage::Upgrading { parked } = stage {
@@ -589,7 +741,8 @@ impl GatewaySide {
                     let text = to.text(&shortened(&bytes));
                     self.trace_message(now, number, Side::Subject, fate, kind, text, to);
                     if fate == Fate::Delivered {
-                        self.gateway.handle(now, Input::Garbage { connection: number });
+                        self.gateway
+                            .handle(now, Input::Garbage { connection: number });
                         self.react(now, to);
                     }
                 }
@@ -598,7 +751,16 @@ impl GatewaySide {
                 let code = code.map(CloseCode);
                 let from = Side::Subject;
                 let reason = to.text(&reason);
-                to.at_gateway(now, Seen::Close { connection: number, from, code, reason, fate });
+                to.at_gateway(
+                    now,
+                    Seen::Close {
+                        connection: number,
+                        from,
+                        code,
+                        reason,
+                        fate,
+                    },
+                );
                 self.meet(now, Event::Close, number, None, to);
                 if fate == Fate::Delivered {
                     self.closed(now, number, code, to);
@@ -663,8 +825,16 @@ impl GatewaySide {
         }
         let input = match &met {
             faults::Fate::Withhold => return,
-            faults::Fate::Refuse(by) => Input::Refused { connection: number, frame, by },
-            _ => Input::Frame { connection: number, frame, bytes },
+            faults::Fate::Refuse(by) => Input::Refused {
+                connection: number,
+                frame,
+                by,
+            },
+            _ => Input::Frame {
+                connection: number,
+                frame,
+                bytes,
+            },
         };
         self.gateway.handle(now, input);
         self.react(now, to);
@@ -678,10 +848,18 @@ impl GatewaySide {
         code: Option<CloseCode>,
         to: &mut Recorder<'_>,
     ) {
-        self.gateway.handle(now, Input::Closed { connection: number, code });
+        self.gateway.handle(
+            now,
+            Input::Closed {
+                connection: number,
+                code,
+            },
+        );
         self.react(now, to);
         let on_close = self.on_close(number);
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         match connection.stage {
             // The answer to the gateway's own.
             Stage::Left => {
@@ -711,7 +889,10 @@ impl GatewaySide {
     }
 
     fn on_close(&self, number: u32) -> OnClose<Duration> {
-        let own = self.connections.get(&number).and_then(|connection| connection.on_close);
+        let own = self
+            .connections
+            .get(&number)
+            .and_then(|connection| connection.on_close);
         own.or(self.on_close_everywhere).unwrap_or(self.on_close)
     }
 
@@ -751,7 +932,11 @@ impl GatewaySide {
     fn obey(&mut self, now: Instant, output: Output, to: &mut Recorder<'_>) {
         match output {
             Output::Send { connection, frame } => self.emit(now, connection, frame, to),
-            Output::Close { connection, code, reason } => {
+            Output::Close {
+                connection,
+                code,
+                reason,
+            } => {
                 self.send_close(now, connection, code, &reason, Fate::Delivered, to);
             }
             Output::Reset { connection } => self.reset(now, connection, to),
@@ -761,13 +946,7 @@ impl GatewaySide {
     }
 
     /// A frame of the gateway's meets its fate.
-    fn emit(
-        &mut self,
-        now: Instant,
-        number: u32,
-        frame: ServerFrame,
-        to: &mut Recorder<'_>,
-    ) {
+    fn emit(&mut self, now: Instant, number: u32, frame: ServerFrame, to: &mut Recorder<'_>) {
         let met = match event_of(&frame) {
             Some(event) => self.meet(now, event, number, None, to),
             None => faults::Fate::Deliver,
@@ -806,11 +985,17 @@ impl GatewaySide {
         fate: Fate,
         to: &mut Recorder<'_>,
     ) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if !connection.takes(fate) {
             return;
         }
-        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { fate };
+        let fate = if connection.outbound.is_silent() {
+            Fate::Swallowed
+        } else {
+            fate
+        };
         self.trace_frame(now, number, frame, fate, to);
         if fate != Fate::Swallowed {
             // Just encoded for its length.
@@ -848,14 +1033,20 @@ impl GatewaySide {
         fate: Fate,
         to: &mut Recorder<'_>,
     ) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if matches!(connection.stage, Stage::Upgrading { .. } | Stage::Over) {
             return;
         }
         if matches!(connection.stage, Stage::Open) {
             connection.stage = Stage::Left;
         }
-        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { fate };
+        let fate = if connection.outbound.is_silent() {
+            Fate::Swallowed
+        } else {
+            fate
+        };
         let from = Side::Gateway;
         let reason = reason.to_owned();
         if fate != Fate::Swallowed {
@@ -863,32 +1054,67 @@ impl GatewaySide {
             codec::close(&mut bytes, code.map(|code| code.0), &reason);
             self.write(now, number, bytes);
         }
-        to.at_gateway(now, Seen::Close { connection: number, from, fate, code, reason });
+        to.at_gateway(
+            now,
+            Seen::Close {
+                connection: number,
+                from,
+                fate,
+                code,
+                reason,
+            },
+        );
     }
 
     /// FIN without more words.
     fn fin(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
         self.end(now, number, to);
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if matches!(connection.stage, Stage::Over) {
             return;
         }
         connection.stage = Stage::Over;
-        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { Fate::Delivered };
-        to.at_gateway(now, Seen::Fin { connection: number, from: Side::Gateway, fate });
+        let fate = if connection.outbound.is_silent() {
+            Fate::Swallowed
+        } else {
+            Fate::Delivered
+        };
+        to.at_gateway(
+            now,
+            Seen::Fin {
+                connection: number,
+                from: Side::Gateway,
+                fate,
+            },
+        );
         self.put(now, number, Chunk::Fin);
     }
 
     /// RST.
     fn reset(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
         self.end(now, number, to);
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if matches!(connection.stage, Stage::Over) {
             return;
         }
         connection.stage = Stage::Over;
-        let fate = if connection.outbound.is_silent() { Fate::Swallowed } else { Fate::Delivered };
-        to.at_gateway(now, Seen::Rst { connection: number, from: Side::Gateway, fate });
+        let fate = if connection.outbound.is_silent() {
+            Fate::Swallowed
+        } else {
+            Fate::Delivered
+        };
+        to.at_gateway(
+            now,
+            Seen::Rst {
+                connection: number,
+                from: Side::Gateway,
+                fate,
+            },
+        );
         if fate != Fate::Swallowed {
             connection.reading = Reading::Done;
         }
@@ -897,7 +1123,8 @@ impl GatewaySide {
 
     /// The connection is over for gateway and schedule.
     fn end(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
-        self.gateway.handle(now, Input::Ended { connection: number });
+        self.gateway
+            .handle(now, Input::Ended { connection: number });
         self.react(now, to);
         self.injector.ended(now, number);
         self.carry_out(now, to);
@@ -909,7 +1136,9 @@ impl GatewaySide {
 
     /// Puts something on its way to the subject.
     fn put(&mut self, now: Instant, number: u32, chunk: Chunk) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if connection.outbound.is_instant() {
             self.leave(number, chunk);
         } else if !connection.outbound.is_silent() {
@@ -920,7 +1149,9 @@ impl GatewaySide {
 
     /// Something has come to the subject's end of the link: into the socket with it.
     fn leave(&mut self, number: u32, chunk: Chunk) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         match chunk {
             Chunk::Bytes(bytes) if connection.unwritten.is_empty() => {
                 connection.unwritten = BytesMut::from(bytes.as_slice());
@@ -938,14 +1169,19 @@ impl GatewaySide {
 
     /// Writes what the socket takes.
     fn flush(&mut self, number: u32) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
         if connection.writing == Writing::Done {
             return;
         }
         let mut cx = Context::from_waker(&connection.waker);
         let mut transport = Pin::new(&mut connection.transport);
         while !connection.unwritten.is_empty() {
-            match transport.as_mut().poll_write(&mut cx, &connection.unwritten) {
+            match transport
+                .as_mut()
+                .poll_write(&mut cx, &connection.unwritten)
+            {
                 Poll::Pending => return,
                 Poll::Ready(Ok(n)) if n > 0 => connection.unwritten.advance(n),
                 // The end of it is read, not written: an RST is told to whichever call comes first, and the reader
@@ -1005,7 +1241,13 @@ impl GatewaySide {
                 Later::Http(number, answer) => {
                     if self.connections.contains_key(&number) {
                         let status = answer.status;
-                        to.at_gateway(now, Seen::Upgraded { connection: number, status });
+                        to.at_gateway(
+                            now,
+                            Seen::Upgraded {
+                                connection: number,
+                                status,
+                            },
+                        );
                         let bytes = codec::http_response(status, &answer.headers, &answer.body);
                         self.write(now, number, bytes);
                         self.fin(now, number, to);
@@ -1029,19 +1271,42 @@ impl GatewaySide {
     ) -> (Response, Duration) {
         let port = Port::Rest;
         let path = Some(request.path.as_str());
-        let sight = Sight { event: Event::Request, connection: None, port, path, shard: None };
+        let sight = Sight {
+            event: Event::Request,
+            connection: None,
+            port,
+            path,
+            shard: None,
+        };
         let fate = self.injector.meet(now, &sight);
         self.carry_out(now, to);
         let (response, delay, by_fault) = match fate {
-            faults::Fate::Answer(HttpAnswer { status, headers, body, delay }) => {
-                let response = Response { status, headers, body: body.into_bytes() };
+            faults::Fate::Answer(HttpAnswer {
+                status,
+                headers,
+                body,
+                delay,
+            }) => {
+                let response = Response {
+                    status,
+                    headers,
+                    body: body.into_bytes(),
+                };
                 (response, delay, true)
             }
             _ => (self.gateway.rest(now, request), Duration::ZERO, false),
         };
         let path = to.text(&request.path);
         let (method, status) = (request.method.clone(), response.status);
-        to.at_gateway(now, Seen::Request { method, path, status, by_fault });
+        to.at_gateway(
+            now,
+            Seen::Request {
+                method,
+                path,
+                status,
+                by_fault,
+            },
+        );
         (response, delay)
     }
 
@@ -1076,7 +1341,10 @@ impl GatewaySide {
         to.at_gateway(now, seen);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of one trace entry")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the fields of one trace entry"
+    )]
     fn trace_message(
         &self,
         now: Instant,
@@ -1088,9 +1356,21 @@ impl GatewaySide {
         to: &mut Recorder<'_>,
     ) {
         let is_silent = from == Side::Gateway
-            && self.connections.get(&number).is_some_and(|connection| connection.outbound.is_silent());
+            && self
+                .connections
+                .get(&number)
+                .is_some_and(|connection| connection.outbound.is_silent());
         let fate = if is_silent { Fate::Swallowed } else { fate };
-        to.at_gateway(now, Seen::Message { connection: number, from, fate, kind, text });
+        to.at_gateway(
+            now,
+            Seen::Message {
+                connection: number,
+                from,
+                fate,
+                kind,
+                text,
+            },
+        );
     }
 }
 
@@ -1137,5 +1417,9 @@ fn event_of(frame: &ServerFrame) -> Option<Event> {
 /// The beginning of a message, as text.
 fn shortened(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_MAX)]).into_owned();
-    if bytes.len() > SHOWN_MAX { text + "…" } else { text }
+    if bytes.len() > SHOWN_MAX {
+        text + "…"
+    } else {
+        text
+    }
 }

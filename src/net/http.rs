@@ -41,17 +41,30 @@ async fn answer(
     to: mpsc::UnboundedSender<Asked>,
 ) -> hyper::Response<Full<Bytes>> {
     let authorization = request.headers().get(hyper::header::AUTHORIZATION);
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     let request = rest::Request {
         method: request.method().as_str().to_owned(),
         path,
-        authorization: authorization.and_then(|value| value.to_str().ok()).map(str::to_owned),
+        authorization: authorization
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned),
     };
     let (answer, answered) = oneshot::channel();
     let asked = to.send(Asked { request, answer });
-    let Some((response, delay)) = (if asked.is_ok() { answered.await.ok() } else { None }) else {
+    let Some((response, delay)) = (if asked.is_ok() {
+        answered.await.ok()
+    } else {
+        None
+    }) else {
         // The run is over.
-        return hyper::Response::builder().status(503).body(Full::default()).expect("a status and no more");
+        return hyper::Response::builder()
+            .status(503)
+            .body(Full::default())
+            .expect("a status and no more");
     };
     tokio::time::sleep(delay).await;
     let mut built = hyper::Response::builder().status(response.status);
@@ -60,16 +73,26 @@ async fn answer(
     }
     built.body(Full::from(response.body)).unwrap_or_else(|_| {
         // A schedule may name a status or a header that HTTP does not have.
-        hyper::Response::builder().status(500).body(Full::default()).expect("a status and no more")
+        hyper::Response::builder()
+            .status(500)
+            .body(Full::default())
+            .expect("a status and no more")
     })
 }
 
 /// Asks for a path below an API's base URL.
-pub(super) async fn get(base: Url, path: &str, token: &Token, tls: &Tls) -> Result<Response, String> {
+pub(super) async fn get(
+    base: Url,
+    path: &str,
+    token: &Token,
+    tls: &Tls,
+) -> Result<Response, String> {
     let mut url = base;
     let joined = format!("{}{path}", url.path().trim_end_matches('/'));
     url.set_path(&joined);
-    let transport = dial::connect(&url, tls).await.map_err(|end| end.to_string())?;
+    let transport = dial::connect(&url, tls)
+        .await
+        .map_err(|end| end.to_string())?;
     let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(transport))
         .await
         .map_err(|error| error.to_string())?;
@@ -82,14 +105,26 @@ pub(super) async fn get(base: Url, path: &str, token: &Token, tls: &Tls) -> Resu
     let request = hyper::Request::get(url.path())
         .header(hyper::header::HOST, host)
         .header(hyper::header::USER_AGENT, agent)
-        .header(hyper::header::AUTHORIZATION, format!("Bot {}", token.expose()))
+        .header(
+            hyper::header::AUTHORIZATION,
+            format!("Bot {}", token.expose()),
+        )
         .body(Full::<Bytes>::default())
         .map_err(|error| error.to_string())?;
-    let response = send.send_request(request).await.map_err(|error| error.to_string())?;
+    let response = send
+        .send_request(request)
+        .await
+        .map_err(|error| error.to_string())?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| error.to_string())?;
+    let body = Limited::new(body, BODY_MAX)
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?;
     let headers = parts.headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        (
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
     });
     Ok(Response {
         status: parts.status.as_u16(),

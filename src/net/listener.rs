@@ -20,7 +20,11 @@ pub(super) struct Listener {
 }
 
 fn bound(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
@@ -31,7 +35,10 @@ impl Listener {
     /// Reserves a free port of the loopback interface and listens on it.
     pub(super) fn new() -> io::Result<Self> {
         let reserve = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let mut listener = Self { reserve, live: None };
+        let mut listener = Self {
+            reserve,
+            live: None,
+        };
         listener.open()?;
         Ok(listener)
     }
@@ -39,7 +46,9 @@ impl Listener {
     /// Where it is.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         let address = self.reserve.local_addr()?;
-        address.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+        address
+            .as_socket()
+            .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
     /// Listens.
@@ -60,7 +69,9 @@ impl Listener {
 
     /// The next connection.
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<(TcpStream, SocketAddr)> {
-        let Some(live) = &self.live else { return Poll::Pending };
+        let Some(live) = &self.live else {
+            return Poll::Pending;
+        };
         loop {
             match live.poll_accept(cx) {
                 Poll::Ready(Ok(accepted)) => return Poll::Ready(accepted),

@@ -64,7 +64,11 @@ impl End {
 
     /// An RST arrives. After a FIN it is no news to a reader, and a writer is told of a broken pipe.
     fn reset(&mut self) {
-        self.after = if self.after == After::Open { After::Rst } else { After::Told };
+        self.after = if self.after == After::Open {
+            After::Rst
+        } else {
+            After::Told
+        };
         self.wake_reader();
         self.wake_writer();
     }
@@ -79,9 +83,18 @@ pub(super) struct Pipe {
 
 /// A connected pair.
 pub(super) fn pair() -> (Pipe, Pipe) {
-    let end = || End { window: WINDOW, ..End::default() };
+    let end = || End {
+        window: WINDOW,
+        ..End::default()
+    };
     let ends = Rc::new(RefCell::new([end(), end()]));
-    (Pipe { ends: Rc::clone(&ends), mine: 0 }, Pipe { ends, mine: 1 })
+    (
+        Pipe {
+            ends: Rc::clone(&ends),
+            mine: 0,
+        },
+        Pipe { ends, mine: 1 },
+    )
 }
 
 impl Pipe {

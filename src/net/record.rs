@@ -26,7 +26,13 @@ impl<'a> Recorder<'a> {
         redactor: Redactor,
         endpoints: Vec<(String, &'static str)>,
     ) -> Self {
-        Self { progress, vantage, observers, redactor, endpoints }
+        Self {
+            progress,
+            vantage,
+            observers,
+            redactor,
+            endpoints,
+        }
     }
 
     pub(super) fn record(&mut self, at: Instant, saw: Seen) {
@@ -57,7 +63,12 @@ impl<'a> Recorder<'a> {
         let shown = self.redactor.text(text);
         if matches!(shown, Cow::Owned(_)) {
             let text = self.without_addresses(&shown).into_owned();
-            self.record(at, Seen::TokenShown { place: place.to_owned() });
+            self.record(
+                at,
+                Seen::TokenShown {
+                    place: place.to_owned(),
+                },
+            );
             return text;
         }
         self.without_addresses(text).into_owned()

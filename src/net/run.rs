@@ -68,7 +68,9 @@ pub fn run<'a>(
                 resume: format!("ws://{RESUME_HOST}"),
                 api: "http://api.gateway.test/api".to_owned(),
             };
-            let network = Network::Virtual { latency: setup.latency };
+            let network = Network::Virtual {
+                latency: setup.latency,
+            };
             let shown = Vec::new();
             let factory = Box::new(move || factory(&endpoints));
             let main = format!("ws://{MAIN_HOST}");
@@ -76,7 +78,11 @@ pub fn run<'a>(
             let mut driver = driver(setup, network, (main, resume), factory, observers, shown);
             driver.begin(armed(&setup.header));
             let started = std::time::Instant::now();
-            let is_timed_out = || setup.timeout.is_some_and(|timeout| started.elapsed() > timeout);
+            let is_timed_out = || {
+                setup
+                    .timeout
+                    .is_some_and(|timeout| started.elapsed() > timeout)
+            };
             let is_complete = driver.run_virtual(|| interrupt.is_raised() || is_timed_out());
             Ok(finish(driver, is_complete))
         }
@@ -106,8 +112,13 @@ pub fn run<'a>(
             let mut outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
             driver.begin(armed(&setup.header));
             let mut lap = || ControlFlow::Continue(());
-            let ended =
-                wall::run(&mut driver, &mut outside, interrupt, setup.timeout, &mut lap);
+            let ended = wall::run(
+                &mut driver,
+                &mut outside,
+                interrupt,
+                setup.timeout,
+                &mut lap,
+            );
             let ended = LocalSet::new().block_on(&runtime, ended);
             // The subject's timers are gwtool's own: if they were late, what was measured may be the machine's doing.
             let late = driver.late();
@@ -124,7 +135,11 @@ pub fn run<'a>(
 }
 
 fn armed(header: &Header) -> impl Iterator<Item = u32> {
-    let left_in = header.schedule.iter().zip(0..).filter(|(fault, _)| !fault.is_skipped);
+    let left_in = header
+        .schedule
+        .iter()
+        .zip(0..)
+        .filter(|(fault, _)| !fault.is_skipped);
     left_in.map(|(_, place)| place)
 }
 
@@ -136,7 +151,12 @@ fn driver<'a>(
     observers: Vec<&'a mut dyn Observer>,
     shown: Vec<(String, &'static str)>,
 ) -> Driver<'a> {
-    let Setup { header, seed, token, .. } = setup;
+    let Setup {
+        header,
+        seed,
+        token,
+        ..
+    } = setup;
     let queue = Arc::new(Queue::default());
     let config = server::Config {
         interval: header.interval,
@@ -150,8 +170,13 @@ fn driver<'a>(
     };
     let gateway = Gateway::new(config, seed.stream(Stream::Gateway));
     let injector = Injector::new(&header.schedule, header.interval);
-    let gateway =
-        GatewaySide::new(gateway, injector, setup.on_close, setup.latency, Arc::clone(&queue));
+    let gateway = GatewaySide::new(
+        gateway,
+        injector,
+        setup.on_close,
+        setup.latency,
+        Arc::clone(&queue),
+    );
     let recorder = Recorder::new(
         Some(Progress::new(header)),
         header.vantage,
@@ -161,11 +186,22 @@ fn driver<'a>(
     );
     let order = seed.stream(Stream::Link);
     let authorization = format!("Bot {}", token.expose());
-    Driver::new(Some(gateway), factory, recorder, queue, network, order, authorization)
+    Driver::new(
+        Some(gateway),
+        factory,
+        recorder,
+        queue,
+        network,
+        order,
+        authorization,
+    )
 }
 
 fn finish(mut driver: Driver<'_>, is_complete: bool) -> Ran {
     let now = driver.now;
     driver.recorder.record(now, Seen::End { is_complete });
-    Ran { is_complete, lasted: now.since(Instant::ZERO) }
+    Ran {
+        is_complete,
+        lasted: now.since(Instant::ZERO),
+    }
 }

@@ -48,11 +48,23 @@ const TABLE: [(Probe, &str); 17] = [
     (Probe::HalfClose, "end; read back"),
     (Probe::WriteAfterFin, "write: broken pipe"),
     (Probe::FullWindow, "blocked; writable after a read"),
-    (Probe::WebSocketFin, "Protocol(ResetWithoutClosingHandshake)"),
-    (Probe::WebSocketFinInMidFrame, "Protocol(ResetWithoutClosingHandshake)"),
+    (
+        Probe::WebSocketFin,
+        "Protocol(ResetWithoutClosingHandshake)",
+    ),
+    (
+        Probe::WebSocketFinInMidFrame,
+        "Protocol(ResetWithoutClosingHandshake)",
+    ),
     (Probe::WebSocketReset, "Io(ConnectionReset)"),
-    (Probe::WebSocketSendAfterClose, "close 4000; Protocol(SendAfterClosing)"),
-    (Probe::WebSocketNoEofAfterClose, "close 4000; pending; ended"),
+    (
+        Probe::WebSocketSendAfterClose,
+        "close 4000; Protocol(SendAfterClosing)",
+    ),
+    (
+        Probe::WebSocketNoEofAfterClose,
+        "close 4000; pending; ended",
+    ),
     (Probe::HandshakeFin, "Protocol(HandshakeIncomplete)"),
     (Probe::HandshakeRejected, "Http(503)"),
 ];
@@ -85,7 +97,9 @@ async fn write(to: &mut Transport) -> String {
 async fn until_reset_arrived(at: &Transport) {
     if let Transport::Tcp(tcp) = at {
         // Readiness tells of the error, and does not take it.
-        tcp.ready(tokio::io::Interest::READABLE | tokio::io::Interest::ERROR).await.unwrap();
+        tcp.ready(tokio::io::Interest::READABLE | tokio::io::Interest::ERROR)
+            .await
+            .unwrap();
     }
 }
 
@@ -215,16 +229,24 @@ async fn transcript(probe: Probe, mut near: Transport, mut far: Transport) -> St
             far.write_all(close_4000).await.unwrap();
             let mut socket = websocket(near).await;
             match socket.next().await.unwrap().unwrap() {
-                Message::Close(Some(frame)) => seen.push(format!("close {}", u16::from(frame.code))),
+                Message::Close(Some(frame)) => {
+                    seen.push(format!("close {}", u16::from(frame.code)))
+                }
                 other => seen.push(format!("{other:?}")),
             }
             if probe == Probe::WebSocketSendAfterClose {
-                seen.push(error_of(&socket.send(Message::text("x")).await.unwrap_err()));
+                seen.push(error_of(
+                    &socket.send(Message::text("x")).await.unwrap_err(),
+                ));
             } else {
                 // The answer goes out with the next poll; then the client waits for the gateway's FIN, for ever if need be.
                 let mut answer = [0; 8];
                 let answered = async {
-                    assert_eq!(far.read(&mut answer).await.unwrap(), 8, "a masked Close with its code");
+                    assert_eq!(
+                        far.read(&mut answer).await.unwrap(),
+                        8,
+                        "a masked Close with its code"
+                    );
                     far
                 };
                 let mut far = tokio::select! {
@@ -260,12 +282,20 @@ async fn transcript(probe: Probe, mut near: Transport, mut far: Transport) -> St
 async fn tcp_pair() -> (Transport, Transport) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (near, far) = futures_util::future::join(TcpStream::connect(address), listener.accept()).await;
-    (Transport::Tcp(near.unwrap()), Transport::Tcp(far.unwrap().0))
+    let (near, far) =
+        futures_util::future::join(TcpStream::connect(address), listener.accept()).await;
+    (
+        Transport::Tcp(near.unwrap()),
+        Transport::Tcp(far.unwrap().0),
+    )
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 #[test]

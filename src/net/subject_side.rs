@@ -20,8 +20,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding};
 use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -189,7 +189,10 @@ impl SubjectSide {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.local = transport.local_addr();
             let here = connection.local;
-            let accepted = self.accepted.iter().find(|(address, _)| Some(*address) == here);
+            let accepted = self
+                .accepted
+                .iter()
+                .find(|(address, _)| Some(*address) == here);
             if let Some((_, number)) = accepted {
                 connection.number = Some(*number);
             }
@@ -292,12 +295,14 @@ impl SubjectSide {
         to: &mut Recorder<'_>,
     ) {
         let input = match message {
-            tungstenite::Message::Text(text) => {
-                Input::Received { connection, message: Message::Text(text.as_str()) }
-            }
-            tungstenite::Message::Binary(bytes) => {
-                Input::Received { connection, message: Message::Binary(bytes) }
-            }
+            tungstenite::Message::Text(text) => Input::Received {
+                connection,
+                message: Message::Text(text.as_str()),
+            },
+            tungstenite::Message::Binary(bytes) => Input::Received {
+                connection,
+                message: Message::Binary(bytes),
+            },
             tungstenite::Message::Close(frame) => Input::Closing {
                 connection,
                 code: frame.as_ref().map(|frame| CloseCode(frame.code.into())),
@@ -315,12 +320,22 @@ impl SubjectSide {
     /// A connection is no more; the machine is told.
     fn ended(&mut self, now: Instant, id: ConnectionId, end: End, to: &mut Recorder<'_>) {
         self.forget(id);
-        self.machine.handle(now, Input::Ended { connection: id, end });
+        self.machine.handle(
+            now,
+            Input::Ended {
+                connection: id,
+                end,
+            },
+        );
         self.obey(now, to);
     }
 
     fn forget(&mut self, id: ConnectionId) {
-        if let Some(Connection { number: Some(number), .. }) = self.connections.remove(&id) {
+        if let Some(Connection {
+            number: Some(number),
+            ..
+        }) = self.connections.remove(&id)
+        {
             self.numbers.insert(id, number);
             // The machine has at most a few connections that drain: older ones are of no interest.
             while self.numbers.len() > 16 {
@@ -346,7 +361,10 @@ impl SubjectSide {
                         .and_then(|connection| connection.number)
                         .or_else(|| self.numbers.get(&connection).copied());
                     if let Some(connection) = number {
-                        to.record(now, Seen::Delivered(Delivery::Sequence { connection, s: seq }));
+                        to.record(
+                            now,
+                            Seen::Delivered(Delivery::Sequence { connection, s: seq }),
+                        );
                     }
                 }
                 Output::Arm { timer, at } => self.timers.arm(timer, at),
@@ -358,12 +376,25 @@ impl SubjectSide {
                     let waker = wake::waker(Key::Subject(connection.0), &self.queue);
                     let stage = Stage::Awaiting;
                     let url_too = url.clone();
-                    let opened = Connection { stage, waker, url: url_too, local: None, number: None };
+                    let opened = Connection {
+                        stage,
+                        waker,
+                        url: url_too,
+                        local: None,
+                        number: None,
+                    };
                     let before = self.connections.insert(connection, opened);
-                    assert!(before.is_none(), "a machine opens every connection under a new id");
+                    assert!(
+                        before.is_none(),
+                        "a machine opens every connection under a new id"
+                    );
                     self.wants.push_back(Want::Open(connection, url));
                 }
-                Output::Close { connection, code, within } => {
+                Output::Close {
+                    connection,
+                    code,
+                    within,
+                } => {
                     self.send(
                         connection,
                         tungstenite::Message::Close(code.map(|code| CloseFrame {
@@ -377,8 +408,10 @@ impl SubjectSide {
                     }
                 }
                 Output::Abort { connection } => {
-                    if let Some(Connection { stage: Stage::Open(socket), .. }) =
-                        self.connections.get_mut(&connection)
+                    if let Some(Connection {
+                        stage: Stage::Open(socket),
+                        ..
+                    }) = self.connections.get_mut(&connection)
                     {
                         socket.get_mut().abort();
                     }
@@ -405,8 +438,11 @@ impl SubjectSide {
     }
 
     fn send(&mut self, id: ConnectionId, message: tungstenite::Message) {
-        if let Some(Connection { stage: Stage::Open(socket), waker, .. }) =
-            self.connections.get_mut(&id)
+        if let Some(Connection {
+            stage: Stage::Open(socket),
+            waker,
+            ..
+        }) = self.connections.get_mut(&id)
         {
             // An error here (a closing connection, a full buffer) shows in the next read, or does not matter any more.
             let _ = Pin::new(&mut **socket).start_send(message);
@@ -430,10 +466,17 @@ impl SubjectSide {
 
     /// Does one thing that is due by `now`; says when it was due.
     pub(super) fn fire_timer(&mut self, now: Instant, to: &mut Recorder<'_>) -> Option<Instant> {
-        let drained = self.draining.iter().copied().filter(|(at, _)| *at <= now).min();
+        let drained = self
+            .draining
+            .iter()
+            .copied()
+            .filter(|(at, _)| *at <= now)
+            .min();
         if let Some((at, id)) = drained {
-            if let Some(Connection { stage: Stage::Open(socket), .. }) =
-                self.connections.get_mut(&id)
+            if let Some(Connection {
+                stage: Stage::Open(socket),
+                ..
+            }) = self.connections.get_mut(&id)
             {
                 socket.get_mut().abort();
             }
@@ -478,7 +521,10 @@ fn end_of(error: Error) -> End {
         Error::Http(response) => {
             let (parts, body) = response.into_parts();
             let headers = parts.headers.iter().map(|(name, value)| {
-                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                (
+                    name.as_str().to_owned(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
             });
             let mut body = body.unwrap_or_default();
             body.truncate(BODY_MAX);

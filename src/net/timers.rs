@@ -51,7 +51,10 @@ mod tests {
     }
 
     fn timer(number: u32) -> Timer {
-        Timer { name: "test", number }
+        Timer {
+            name: "test",
+            number,
+        }
     }
 
     #[test]

@@ -42,7 +42,11 @@ impl Queue {
     pub(super) fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.driver.register(cx.waker());
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        if woken.iter().all(VecDeque::is_empty) { Poll::Pending } else { Poll::Ready(()) }
+        if woken.iter().all(VecDeque::is_empty) {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 }
 
@@ -63,7 +67,11 @@ impl Wake for Flag {
         if self.is_up.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut woken = self.queue.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut woken = self
+            .queue
+            .woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         woken[usize::from(!matches!(self.key, Key::Gateway(_)))].push_back(Arc::clone(self));
         drop(woken);
         self.queue.driver.wake();
@@ -72,7 +80,11 @@ impl Wake for Flag {
 
 /// A waker that raises the flag of one socket; the flag is up from the beginning, so that a new socket is polled once.
 pub(super) fn waker(key: Key, queue: &Arc<Queue>) -> Waker {
-    let flag = Arc::new(Flag { key, is_up: AtomicBool::new(false), queue: Arc::clone(queue) });
+    let flag = Arc::new(Flag {
+        key,
+        is_up: AtomicBool::new(false),
+        queue: Arc::clone(queue),
+    });
     flag.wake_by_ref();
     Waker::from(flag)
 }

@@ -71,7 +71,10 @@ pub(super) struct Outside {
     /// Which gateways may be connected to.
     guard: Guard,
     asked: (mpsc::UnboundedSender<Asked>, mpsc::UnboundedReceiver<Asked>),
-    fetched: (mpsc::UnboundedSender<Fetched>, mpsc::UnboundedReceiver<Fetched>),
+    fetched: (
+        mpsc::UnboundedSender<Fetched>,
+        mpsc::UnboundedReceiver<Fetched>,
+    ),
     waker: Waker,
 }
 
@@ -135,11 +138,15 @@ impl Outside {
     fn grant(&mut self, driver: &mut Driver<'_>, want: Want) {
         match want {
             Want::Open(id, url) => {
-                let Some(subject) = &mut driver.subject else { return };
+                let Some(subject) = &mut driver.subject else {
+                    return;
+                };
                 match Url::parse(&url) {
                     Ok(parsed) if !(self.guard)(&parsed) => {
                         let host = parsed.host_str().unwrap_or_default();
-                        let why = format!("the token must not go to `{host}`, which is not the host it was given for");
+                        let why = format!(
+                            "the token must not go to `{host}`, which is not the host it was given for"
+                        );
                         subject.failed(driver.now, id, End::Failed(why), &mut driver.recorder);
                     }
                     _ => subject.dial(id, dial::dial(&url, &self.tls)),
@@ -159,7 +166,10 @@ impl Outside {
     }
 
     fn is_at(&self, port: Port, url: &str) -> bool {
-        let address = self.listeners.as_ref().and_then(|listeners| listeners.address(port).ok());
+        let address = self
+            .listeners
+            .as_ref()
+            .and_then(|listeners| listeners.address(port).ok());
         let url = Url::parse(url).ok().and_then(|url| url.port());
         address.is_some_and(|address| Some(address.port()) == url)
     }
@@ -179,8 +189,12 @@ impl Outside {
 
     /// Accepts what has come, as the schedule has it.
     fn listen(&mut self, driver: &mut Driver<'_>) -> bool {
-        let Some(Listeners(listeners)) = &mut self.listeners else { return false };
-        let Some(gateway) = &mut driver.gateway else { return false };
+        let Some(Listeners(listeners)) = &mut self.listeners else {
+            return false;
+        };
+        let Some(gateway) = &mut driver.gateway else {
+            return false;
+        };
         let mut cx = Context::from_waker(&self.waker);
         let mut has_done = false;
         for (listener, port) in listeners.iter_mut().zip(PORTS) {
@@ -199,7 +213,8 @@ impl Outside {
                     }
                     Door::Open => {
                         let tcp = Transport::Tcp(tcp);
-                        let number = gateway.accept(driver.now, port, tcp, &[], &mut driver.recorder);
+                        let number =
+                            gateway.accept(driver.now, port, tcp, &[], &mut driver.recorder);
                         if let Some(subject) = &mut driver.subject {
                             subject.accepted(from, number);
                         }
@@ -207,7 +222,12 @@ impl Outside {
                     Door::Refused => Transport::Tcp(tcp).abort(),
                     Door::Hangs => {
                         let transport = Transport::Tcp(tcp);
-                        self.limbo.push(Limbo { transport, from, port, read: Vec::new() });
+                        self.limbo.push(Limbo {
+                            transport,
+                            from,
+                            port,
+                            read: Vec::new(),
+                        });
                     }
                 }
             }
@@ -220,13 +240,21 @@ impl Outside {
 
     /// Lets those out of limbo whose door is open again, and forgets those that gave up.
     fn leave_limbo(&mut self, driver: &mut Driver<'_>) -> bool {
-        let Some(gateway) = &mut driver.gateway else { return false };
+        let Some(gateway) = &mut driver.gateway else {
+            return false;
+        };
         let (now, to) = (driver.now, &mut driver.recorder);
         let mut cx = Context::from_waker(&self.waker);
         let before = self.limbo.len();
         for mut limbo in std::mem::take(&mut self.limbo) {
             if limbo.has_given_up(&mut cx) {
-                to.at_gateway(now, Seen::Missed { port: limbo.port, why: Miss::Hung });
+                to.at_gateway(
+                    now,
+                    Seen::Missed {
+                        port: limbo.port,
+                        why: Miss::Hung,
+                    },
+                );
                 continue;
             }
             if gateway.listening(limbo.port) == Listening::Hanging {
@@ -342,6 +370,8 @@ pub(super) async fn run(
 
 /// A runtime for one run: one thread, with sockets and timers.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, RunError> {
-    let built: io::Result<_> = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let built: io::Result<_> = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     built.map_err(RunError::Runtime)
 }

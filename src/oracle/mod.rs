@@ -27,13 +27,12 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-
 use self::docket::Docket;
 use self::outcomes::{Outcomes, RecoveryFacts};
 use self::rules::Rule;
 use self::view::{Auth, Cause, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View};
-use crate::progress::Progress;
 use crate::fault::{Act, Port};
+use crate::progress::Progress;
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
 use crate::trace::{Entry, Fate, Header, Kind, Observer, Phase, Seen, Side};

@@ -326,6 +326,11 @@ mod tests {
 
     #[test]
     fn the_summary_says_how_it_ended_and_gives_the_figures() {
-        insta::assert_snapshot!(plain(&summary(&ended_summary())), @"");
+        insta::assert_snapshot!(plain(&summary(&ended_summary())), @r#"
+        ended by the gateway: Close 4004 (authentication failed) "Authentication failed."; nobody may come back after this code
+        watched 1m 30s: connections 2, identifies 1, resumes 1
+        heartbeats ACKed: 3, in 20ms to 50ms, 30ms in the median
+        events: 9 EVENT_1, 8 EVENT_2, 7 EVENT_3, 6 EVENT_4, 5 EVENT_5, 4 EVENT_6, 2 other kinds
+        "#);
     }
 }

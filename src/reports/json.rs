@@ -48,12 +48,12 @@ struct Line<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum End<'a> {
-    Judged(Box<Judged<'a>>),
+    Judged(Box<Details<'a>>),
     Failed { error: &'a str },
 }
 
 #[derive(Serialize)]
-struct Judged<'a> {
+struct Details<'a> {
     verdict: Verdict,
     seed: &'a str,
     clock: Clock,
@@ -64,13 +64,13 @@ struct Judged<'a> {
     reasons: &'a [String],
     findings: &'a [Finding],
     rules: &'a [RuleCount],
-    not_judged: Vec<NotJudged<'a>>,
+    not_judged: Vec<Unjudged<'a>>,
     counts: Counts,
     schedule: &'a [ScheduledFault],
 }
 
 #[derive(Serialize)]
-struct NotJudged<'a> {
+struct Unjudged<'a> {
     what: &'a str,
     why: &'a str,
 }
@@ -124,7 +124,7 @@ fn line(run: &Run, is_strict: bool) -> Line<'_> {
         Ok(outcome) => {
             let judgement = &outcome.judgement;
             let not_judged = judgement.not_judged.iter();
-            End::Judged(Box::new(Judged {
+            End::Judged(Box::new(Details {
                 verdict: verdict(judgement, is_strict),
                 seed: &outcome.header.seed,
                 clock: outcome.header.clock,
@@ -136,7 +136,7 @@ fn line(run: &Run, is_strict: bool) -> Line<'_> {
                 findings: &judgement.findings,
                 rules: &judgement.rules,
                 not_judged: not_judged
-                    .map(|(what, why)| NotJudged { what, why })
+                    .map(|(what, why)| Unjudged { what, why })
                     .collect(),
                 counts: judgement.counts,
                 schedule: &outcome.header.schedule,

@@ -20,19 +20,14 @@ pub fn document(report: &Report) -> Result<String, SerializeError> {
             continue;
         };
         let subject = escape(&run.subject);
-        match suites
-            .iter_mut()
-            .find(|suite| suite.name.as_str() == subject)
-        {
-            Some(suite) => {
-                suite.add_test_case(case);
-            }
-            None => {
-                let mut suite = TestSuite::new(&*subject);
-                suite.add_test_case(case);
-                suites.push(suite);
-            }
-        }
+        let known = suites
+            .iter()
+            .position(|suite| suite.name.as_str() == subject);
+        let place = known.unwrap_or_else(|| {
+            suites.push(TestSuite::new(&*subject));
+            suites.len() - 1
+        });
+        suites[place].add_test_case(case);
     }
     document.add_test_suites(suites);
     document.to_string()
@@ -117,6 +112,33 @@ mod tests {
 
     #[test]
     fn violates_is_a_failure_and_what_says_nothing_is_no_test() {
-        insta::assert_snapshot!(document(&sample::report()).unwrap(), @"");
+        insta::assert_snapshot!(document(&sample::report()).unwrap(), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="gwtool" tests="4" skipped="0" failures="1" errors="2" time="0.040">
+            <testsuite name="carbon-0.14" tests="4" skipped="0" errors="2" failures="1">
+                <testcase name="flap" classname="carbon-0.14" assertions="2" time="0.007">
+                    <failure message="resume/R4, died" type="violates">resume/R4 at 12.400s: sent IDENTIFY on #3; expected RESUME: session `s1` was resumable (seq 41, closed 4000)
+        died at 95.000s: died: \u{1b}[2Jzombie; expected a recovery
+        </failure>
+                    <system-out>watched 5m 12s, 2 rules exercised, 1 kept
+        reproduce: gwtool chaos --scenario flap --subject carbon-0.14 --seed 0x5eed
+        </system-out>
+                </testcase>
+                <testcase name="calm" classname="carbon-0.14" assertions="2" time="0.007">
+                    <system-out>watched 5m 12s, 2 rules exercised, 1 kept
+        </system-out>
+                </testcase>
+                <testcase name="missed" classname="carbon-0.14" assertions="2" time="0.007">
+                    <error message="fault 0 never struck" type="inconclusive"/>
+                    <system-out>watched 5m 12s, 2 rules exercised, 1 kept
+        reproduce: gwtool chaos --scenario missed --subject carbon-0.14 --seed 0x5eed
+        </system-out>
+                </testcase>
+                <testcase name="broken" classname="carbon-0.14">
+                    <error message="no port is free" type="error"/>
+                </testcase>
+            </testsuite>
+        </testsuites>
+        "#);
     }
 }

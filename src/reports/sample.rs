@@ -21,7 +21,7 @@ pub(super) fn header() -> Header {
         interval,
         subject: "carbon-0.14".to_owned(),
         allowances: Allowances::of_a_program(interval),
-        login_within: Duration::from_secs(60),
+        login_within: Duration::from_mins(1),
         chaos: interval,
         recover_within: 3 * interval,
         ends: Ends::Recovered,
@@ -32,7 +32,7 @@ pub(super) fn header() -> Header {
         schedule: vec![ScheduledFault {
             fault: Fault {
                 trigger: Trigger::At {
-                    after: Duration::from_secs(60),
+                    after: Duration::from_mins(1),
                     from: Origin::Ready,
                 },
                 action: Action::Blackhole {

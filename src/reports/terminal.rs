@@ -6,7 +6,7 @@
 use super::escape::escape;
 use super::style::{self, BAD, FAINT, FAULT, HEADING};
 use super::{Report, Run, ago, plural, rules, verdict, word};
-use crate::oracle::{Effect, Finding, Judgement, Verdict};
+use crate::oracle::{Effect, Finding, FindingKind, Judgement, Verdict};
 use crate::scenarios::Outcome;
 use std::fmt::Write as _;
 
@@ -64,14 +64,11 @@ pub fn table(report: &Report, rows: Rows) -> String {
         let (name, who) = (escape(&run.scenario), escape(&run.subject));
         let row = row(run, report.is_strict);
         let style = row.style;
-        line!(
-            to,
+        let text = format!(
             "{name:scenario$}  {who:subject$}  {style}{:12}{style:#}  {:>7}  {:>7}  {}",
-            row.verdict,
-            row.watched,
-            row.rules,
-            row.findings
+            row.verdict, row.watched, row.rules, row.findings
         );
+        line!(to, "{}", text.trim_end());
     }
     for run in failing(report) {
         to.push('\n');
@@ -138,7 +135,9 @@ fn row(run: &Run, is_strict: bool) -> Row {
 
 /// The gravest finding and how many there are beside it; failing that, why there is no verdict.
 fn in_short(judgement: &Judgement) -> String {
-    let gravest = judgement.findings.iter().min_by_key(|found| found.effect);
+    // That it died says more than the rule it broke on the way.
+    let gravity = |found: &&Finding| (found.effect, found.kind != FindingKind::Outcome);
+    let gravest = judgement.findings.iter().min_by_key(gravity);
     match (gravest, judgement.findings.len()) {
         (None, _) => judgement
             .reasons
@@ -198,29 +197,27 @@ fn judged(outcome: &Outcome, is_strict: bool, to: &mut String) {
     }
 }
 
-/// Findings with what was seen above what was expected.
+/// Findings in columns, with what was seen above what was expected.
 fn findings(findings: &[Finding], is_strict: bool, to: &mut String) {
-    let width = findings
-        .iter()
-        .map(|found| escape(&found.id).chars().count() + found.at.to_string().len() + 5)
-        .max()
-        .unwrap_or(0);
+    let width = |of: &dyn Fn(&Finding) -> usize| findings.iter().map(of).max().unwrap_or(0);
+    let id_width = width(&|found| escape(&found.id).chars().count());
+    let at_width = width(&|found| found.at.to_string().len());
     for found in findings {
         let (style, note) = match found.effect {
             Effect::Fails => (BAD, ""),
             Effect::Shown if is_strict => (BAD, ""),
-            Effect::Shown => (FAULT, " (shown, fails with --strict)"),
+            Effect::Shown => (FAULT, " (shown; fails with --strict)"),
             Effect::Note => (FAINT, " (a note)"),
         };
-        let id = escape(&found.id);
-        let place = format!("at {}", found.at);
-        let gap = width - id.chars().count() - 2;
         line!(
             to,
-            "{style}{id}{style:#}  {place:gap$}  {}{note}",
+            "{style}{:id_width$}{style:#}  at {:at_width$}  {}{note}",
+            escape(&found.id),
+            found.at,
             escape(&found.seen)
         );
-        line!(to, "{:width$}  expected {}", "", escape(&found.expected));
+        let indent = id_width + at_width + "  at   ".len();
+        line!(to, "{:indent$}expected {}", "", escape(&found.expected));
     }
 }
 
@@ -260,12 +257,50 @@ mod tests {
     #[test]
     fn a_violation_says_rule_time_what_was_seen_and_how_to_see_it_again() {
         let run = sample::run("flap", Ok(sample::outcome(Verdict::Violates)));
-        insta::assert_snapshot!(plain(&single(&run, false)), @"");
+        insta::assert_snapshot!(plain(&single(&run, false)), @r"
+        violates
+        resume/R4  at 12.400s  sent IDENTIFY on #3
+                               expected RESUME: session `s1` was resumable (seq 41, closed 4000)
+        died       at 95.000s  died: \u{1b}[2Jzombie
+                               expected a recovery
+        watched 5m 12s, 2 rules exercised, 1 kept
+        not judged: lost (no delivery was reported)
+        reproduce: gwtool chaos --scenario flap --subject carbon-0.14 --seed 0x5eed
+        ");
     }
 
     #[test]
     fn many_runs_are_a_table_with_the_details_of_what_failed() {
-        insta::assert_snapshot!(plain(&table(&sample::report(), Rows::All)), @"");
+        insta::assert_snapshot!(plain(&table(&sample::report(), Rows::All)), @r"
+        scenario  subject      verdict       watched    rules  findings
+        flap      carbon-0.14  violates       5m 12s      1/2  died and 1 more
+        calm      carbon-0.14  conforms       5m 12s      1/2
+        missed    carbon-0.14  inconclusive   5m 12s      1/2  fault 0 never struck
+        idle      carbon-0.14  not judged     5m 12s      1/2  fault 0 never struck
+        broken    carbon-0.14  error               -        -  no port is free
+
+        flap  subject carbon-0.14
+        violates
+        resume/R4  at 12.400s  sent IDENTIFY on #3
+                               expected RESUME: session `s1` was resumable (seq 41, closed 4000)
+        died       at 95.000s  died: \u{1b}[2Jzombie
+                               expected a recovery
+        watched 5m 12s, 2 rules exercised, 1 kept
+        not judged: lost (no delivery was reported)
+        reproduce: gwtool chaos --scenario flap --subject carbon-0.14 --seed 0x5eed
+
+        missed  subject carbon-0.14
+        inconclusive: fault 0 never struck
+        watched 5m 12s, 2 rules exercised, 1 kept
+        not judged: lost (no delivery was reported)
+        reproduce: gwtool chaos --scenario missed --subject carbon-0.14 --seed 0x5eed
+
+        broken  subject carbon-0.14
+        error: no port is free
+        reproduce: gwtool chaos --scenario broken --subject carbon-0.14 --seed 0x5eed
+
+        7 runs: 1 conform, 1 violate, 1 inconclusive, 1 not judged, 1 failed to run, 2 not run; watched 20m 48s in 0.0s
+        ");
     }
 
     #[test]

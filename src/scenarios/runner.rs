@@ -59,18 +59,33 @@ pub struct Machine(RwLock<()>);
 impl Plan {
     /// Why the scenario says nothing about this subject at this interval, if it does not.
     fn not_judged(&self) -> Option<String> {
-        let least = self.scenario.min_interval.filter(|_| self.clock == Clock::Real);
+        let least = self
+            .scenario
+            .min_interval
+            .filter(|_| self.clock == Clock::Real);
         if let Some(least) = least.filter(|least| self.interval < *least) {
             let (least, is) = (crate::time::show(least), crate::time::show(self.interval));
-            return Some(format!("it needs a heartbeat interval of at least {least}, and it is {is}"));
+            return Some(format!(
+                "it needs a heartbeat interval of at least {least}, and it is {is}"
+            ));
         }
-        let missing = self.scenario.needs.iter().find(|need| !self.subject.can(**need))?;
+        let missing = self
+            .scenario
+            .needs
+            .iter()
+            .find(|need| !self.subject.can(**need))?;
         Some(format!("it needs a subject {}", missing.words()))
     }
 
     /// Everything that decides the run, drawn.
     fn setup(&self) -> Setup {
-        let Self { scenario, subject, seed, clock, .. } = self;
+        let Self {
+            scenario,
+            subject,
+            seed,
+            clock,
+            ..
+        } = self;
         let interval = self.interval;
         let mut draw = seed.stream(Stream::Schedule);
         let schedule = match &self.schedule {
@@ -97,7 +112,11 @@ impl Plan {
             subject: subject.to_string(),
             allowances,
             login_within: scenario.login_within.map_or(login, at),
-            chaos: scenario.chaos.map(at).unwrap_or_default().max(last_at(&schedule)),
+            chaos: scenario
+                .chaos
+                .map(at)
+                .unwrap_or_default()
+                .max(last_at(&schedule)),
             recover_within: at(scenario.recover_within),
             ends: scenario.ends,
             on_close: scenario.on_close.answer,
@@ -117,7 +136,9 @@ impl Plan {
             seed: *seed,
             token: Token::new(CANARY),
             hello_after: at(scenario.hello_after),
-            on_close: scenario.on_close.map(|range| drawn(range, interval, &mut draw)),
+            on_close: scenario
+                .on_close
+                .map(|range| drawn(range, interval, &mut draw)),
             traffic: scenario.traffic.map(at),
             enforce,
             latency,
@@ -133,13 +154,13 @@ fn drawn(range: SpanRange, interval: Duration, draw: &mut Draw) -> Duration {
 
 /// When the last fault with a time of its own is over.
 fn last_at(schedule: &[ScheduledFault]) -> Duration {
-    let ends = schedule.iter().filter(|fault| !fault.is_skipped).map(|ScheduledFault { fault, .. }| {
-        match (&fault.trigger, fault.lasts) {
+    let ends = schedule.iter().filter(|fault| !fault.is_skipped).map(
+        |ScheduledFault { fault, .. }| match (&fault.trigger, fault.lasts) {
             (Trigger::At { after, .. }, Lasts::For(time)) => *after + time,
             (Trigger::At { after, .. }, _) => *after,
             (Trigger::Every { .. } | Trigger::On { .. }, _) => Duration::ZERO,
-        }
-    });
+        },
+    );
     ends.max().unwrap_or_default()
 }
 
@@ -164,7 +185,10 @@ pub fn run(
             once(plan, &setup, observers, interrupt)?
         };
         if !outcome.1 || repeats == REPEATS_MAX || interrupt.is_raised() {
-            return Ok(Outcome { repeats, ..outcome.0 });
+            return Ok(Outcome {
+                repeats,
+                ..outcome.0
+            });
         }
         repeats += 1;
     }
@@ -193,7 +217,8 @@ fn once(
     let seed = setup.seed;
     let factory = |endpoints: &Endpoints| {
         let draw = seed.stream(Stream::Subject);
-        plan.subject.machine(endpoints, &setup.token, &plan.scenario.settings, draw)
+        plan.subject
+            .machine(endpoints, &setup.token, &plan.scenario.settings, draw)
     };
     run_engine(setup, factory, all, interrupt)?;
     let is_noisy = judge.is_noisy();
@@ -218,7 +243,13 @@ fn not_judged(header: Header, reason: String) -> Outcome {
         watched: Duration::ZERO,
         counts: Counts::default(),
     };
-    Outcome { header, judgement, entries: Vec::new(), took: Duration::ZERO, repeats: 0 }
+    Outcome {
+        header,
+        judgement,
+        entries: Vec::new(),
+        took: Duration::ZERO,
+        repeats: 0,
+    }
 }
 
 impl Need {

@@ -97,7 +97,10 @@ impl Name {
             Self::Carbon => Orphan::Kept,
             Self::CarbonMended => Orphan::Mended,
         };
-        let mut config = carbon::Config { orphan, ..carbon::Config::new(token.clone(), &endpoints.main) };
+        let mut config = carbon::Config {
+            orphan,
+            ..carbon::Config::new(token.clone(), &endpoints.main)
+        };
         config.attempts = settings.attempts.unwrap_or(config.attempts);
         Box::new(Carbon::new(config, draw))
     }
@@ -105,7 +108,10 @@ impl Name {
 
 /// Our client as it runs against the fake: it asks `/gateway/bot`, so that REST faults and limits reach it.
 fn client_config(token: Token, settings: &Settings) -> client::Config {
-    client::Config { attempts: settings.attempts, ..client::Config::new(token, Discovery::Ask) }
+    client::Config {
+        attempts: settings.attempts,
+        ..client::Config::new(token, Discovery::Ask)
+    }
 }
 
 impl fmt::Display for Name {

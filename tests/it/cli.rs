@@ -46,7 +46,11 @@ impl Came {
         assert_eq!(self.stdout, "", "an error is talk, not a result");
         assert!(self.stderr.starts_with("error: "), "{}", self.stderr);
         for text in texts {
-            assert!(self.stderr.contains(text), "no `{text}` in: {}", self.stderr);
+            assert!(
+                self.stderr.contains(text),
+                "no `{text}` in: {}",
+                self.stderr
+            );
         }
     }
 
@@ -138,7 +142,10 @@ mod files {
     #[test]
     fn a_scenario_file_that_is_missing_is_named() {
         let came = gwtool("chaos --scenarios no/such/file.toml");
-        came.is_error(&["failed to read the scenario file `no/such/file.toml`", "hint: "]);
+        came.is_error(&[
+            "failed to read the scenario file `no/such/file.toml`",
+            "hint: ",
+        ]);
     }
 
     #[test]
@@ -209,7 +216,15 @@ mod streams {
             &["--help"],
             &["chaos", "--scenario", "flap", "--seed", "1"],
             &["chaos", "--seed", "1", "--tag", "network"],
-            &["chaos", "--scenario", "flap", "--seed", "1", "--format", "json"],
+            &[
+                "chaos",
+                "--scenario",
+                "flap",
+                "--seed",
+                "1",
+                "--format",
+                "json",
+            ],
         ] {
             let output = with_closed_stdout(arguments);
             let stderr = String::from_utf8_lossy(&output.stderr);
@@ -222,7 +237,15 @@ mod streams {
     fn a_closed_stdout_does_not_lose_the_report() {
         let dir = tempdir().unwrap();
         let report = format!("json={}", text(&dir.path().join("report.json")));
-        let chaos = ["chaos", "--scenario", "flap", "--seed", "1", "--report", &report];
+        let chaos = [
+            "chaos",
+            "--scenario",
+            "flap",
+            "--seed",
+            "1",
+            "--report",
+            &report,
+        ];
         assert_eq!(with_closed_stdout(&chaos).status.code(), Some(0));
         let written = fs::read_to_string(dir.path().join("report.json")).unwrap();
         assert!(serde_json::from_str::<Value>(&written).is_ok(), "{written}");
@@ -243,7 +266,10 @@ mod streams {
             .expect("the binary starts");
         assert_eq!(output.status.code(), Some(2));
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.starts_with("error: failed to write to stdout: "), "{stderr}");
+        assert!(
+            stderr.starts_with("error: failed to write to stdout: "),
+            "{stderr}"
+        );
     }
 
     #[test]
@@ -261,7 +287,10 @@ mod streams {
     fn no_color_is_honoured() {
         let arguments = ["scenarios", "list"];
         let forced = gwtool_with(&arguments, &[("CLICOLOR_FORCE", "1")]);
-        assert!(forced.stdout.contains('\x1b'), "colour can be forced at all");
+        assert!(
+            forced.stdout.contains('\x1b'),
+            "colour can be forced at all"
+        );
         let silent = gwtool_with(&arguments, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]);
         assert!(!silent.stdout.contains('\x1b'));
     }
@@ -285,8 +314,11 @@ mod lists {
         for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
             let came = gwtool(&format!("completions {shell}"));
             came.is(0);
-            assert!(came.stdout.contains("gwtool"), "{shell}");
-            assert!(came.stdout.contains("carbon-0.14"), "{shell} knows the subjects");
+            assert!(came.stdout.contains("subject"), "{shell} knows the flags");
+        }
+        for shell in ["bash", "fish", "zsh"] {
+            let script = gwtool(&format!("completions {shell}")).stdout;
+            assert!(script.contains("carbon-0.14"), "{shell} knows the subjects");
         }
         gwtool("completions tcsh").is_error(&["tcsh", "bash"]);
     }
@@ -316,9 +348,17 @@ mod lists {
             .iter()
             .map(|one| one["name"].as_str().unwrap())
             .collect();
-        assert!(names.contains(&"flap") && names.contains(&"zombie-race"), "{names:?}");
+        assert!(
+            names.contains(&"flap") && names.contains(&"zombie-race"),
+            "{names:?}"
+        );
         assert_eq!(list.stdout.lines().count(), names.len());
-        assert!(gwtool("scenarios show flap").is(0).stdout.starts_with("[flap]"));
+        assert!(
+            gwtool("scenarios show flap")
+                .is(0)
+                .stdout
+                .starts_with("[flap]")
+        );
         gwtool("scenarios show flapp").is_error(&["`flapp`", "hint: "]);
         let schema = gwtool("scenarios schema").is(0).json();
         assert!(schema["$schema"].is_string());
@@ -330,7 +370,11 @@ mod lists {
         let file = dir.path().join("own.toml");
         fs::write(&file, OWN).unwrap();
         let came = gwtool(&format!("scenarios check {}", text(&file)));
-        assert!(came.is(0).stdout.ends_with("own.toml: 1 scenario, no problem\n"));
+        assert!(
+            came.is(0)
+                .stdout
+                .ends_with("own.toml: 1 scenario, no problem\n")
+        );
         fs::write(&file, "[flap]\nsummary = \"taken\"\n").unwrap();
         let taken = gwtool(&format!("scenarios check {}", text(&file)));
         taken.is_error(&["`flap`"]);
@@ -360,7 +404,14 @@ mod chaos {
         let came = gwtool("chaos --scenario flap --seed 0x5eed");
         let out = &came.is(0).stdout;
         assert!(out.starts_with("flap  subject gwtool  seed 0x5eed  I 41.25s  virtual time\n"));
-        for text in ["── chaos ", "READY", "fault struck: ", "\nconforms\n", "watched ", "kept\n"] {
+        for text in [
+            "── chaos ",
+            "READY",
+            "fault struck: ",
+            "\nconforms\n",
+            "watched ",
+            "kept\n",
+        ] {
             assert!(out.contains(text), "no `{text}` in: {out}");
         }
         assert!(!out.contains("reproduce: "), "nothing failed: {out}");
@@ -370,7 +421,10 @@ mod chaos {
     fn a_failure_ends_with_the_line_that_reproduces_it() {
         let came = gwtool("chaos --scenario zombie-race --subject carbon-0.14 --seed 0x5eed");
         let out = &came.is(1).stdout;
-        assert!(out.contains("\nviolates\n") && out.contains("died"), "{out}");
+        assert!(
+            out.contains("\nviolates\n") && out.contains("died"),
+            "{out}"
+        );
         let last = out.lines().last().unwrap();
         assert_eq!(
             last,
@@ -384,7 +438,10 @@ mod chaos {
     fn a_seed_that_was_drawn_is_printed_and_makes_the_same_run() {
         let drawn = gwtool("chaos --scenario flap");
         let heading = drawn.is(0).stdout.lines().next().unwrap();
-        let seed = heading.split("seed ").nth(1).and_then(|rest| rest.split(' ').next());
+        let seed = heading
+            .split("seed ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
         let seed = seed.expect("the heading has the seed");
         let again = gwtool(&format!("chaos --scenario flap --seed {seed}"));
         assert_eq!(again.stdout, drawn.stdout);
@@ -462,7 +519,10 @@ mod chaos {
         assert!(read("r.xml").starts_with("<?xml"));
         for name in ["flap.gwtool.ndjson", "flap.carbon-0.14.ndjson"] {
             assert!(read(name).starts_with("{\"gwtool_trace\":1"), "{name}");
-            assert!(read(name).ends_with("{\"end\":{\"is_complete\":true}}}\n"), "{name}");
+            assert!(
+                read(name).ends_with("{\"end\":{\"is_complete\":true}}}\n"),
+                "{name}"
+            );
         }
     }
 
@@ -470,7 +530,9 @@ mod chaos {
     fn fail_fast_ends_at_the_first_failure() {
         let arguments = "chaos --seed 1 --subject carbon-0.14 --format json";
         let all = gwtool(arguments).is(1).json();
-        let fast = gwtool(&format!("{arguments} --fail-fast --jobs 4")).is(1).json();
+        let fast = gwtool(&format!("{arguments} --fail-fast --jobs 4"))
+            .is(1)
+            .json();
         let is_failed = |run: &Value| run["verdict"] == "violates";
         let first = all["runs"].as_array().unwrap().iter().position(is_failed);
         let runs = fast["runs"].as_array().unwrap();
@@ -482,6 +544,47 @@ mod chaos {
     fn json_on_stdout_is_the_whole_of_it() {
         let came = gwtool("chaos --scenario flap --format json");
         assert_eq!(came.is(0).json()["runs"].as_array().unwrap().len(), 1);
-        assert!(came.stderr.starts_with("seed 0x"), "a drawn seed is told: {}", came.stderr);
+        assert!(
+            came.stderr.starts_with("seed 0x"),
+            "a drawn seed is told: {}",
+            came.stderr
+        );
+    }
+
+    /// In real time the run takes many seconds: the signal comes while it is under way.
+    #[cfg(unix)]
+    #[test]
+    fn ctrl_c_ends_it_with_its_reports_written() {
+        use std::io::{BufRead as _, BufReader};
+
+        let dir = tempdir().unwrap();
+        let report = dir.path().join("report.json");
+        let mut gwtool = Process::new(BINARY)
+            .args([
+                "chaos",
+                "--scenario",
+                "flap",
+                "--seed",
+                "1",
+                "--time",
+                "real",
+            ])
+            .arg(format!("--report=json={}", text(&report)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut heading = String::new();
+        let mut stdout = BufReader::new(gwtool.stdout.take().expect("stdout is piped"));
+        stdout.read_line(&mut heading).expect("the heading is text");
+        let sent = Process::new("kill")
+            .args(["-INT", &gwtool.id().to_string()])
+            .status()
+            .expect("there is a `kill`");
+        assert!(sent.success());
+        assert_eq!(gwtool.wait().unwrap().code(), Some(130), "after: {heading}");
+        let report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
+        assert_eq!(report["is_complete"], false);
+        assert_eq!(report["totals"]["not_run"], 1);
     }
 }
