@@ -49,11 +49,11 @@ const REFUSALS_MAX: u32 = 3;
 /// After so many failures in a row to get a HELLO from the main URL, it is asked for again.
 const MISSES_MAX: u32 = 5;
 /// So long a session has to live, I at most, before the next reconnect may be immediate again.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 /// Heartbeat intervals outside of these are taken for garbage; Discord's is 41.25 s.
-const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_hours(1));
 /// The longest delay that the REST API may ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// What `reset_after` is taken for when it is 0, as it is on a fresh window.
 const RESET_AFTER_MIN: Duration = Duration::from_secs(5);
 /// Gaps in a session's numbers that are remembered.
@@ -246,7 +246,7 @@ impl fmt::Display for Leave<'_> {
                 if reason.is_empty() {
                     Ok(())
                 } else {
-                    write!(f, " `{reason}`")
+                    write!(f, " `{}`", reason.escape_debug())
                 }
             }
             Self::Ended(end) => end.fmt(f),
@@ -525,15 +525,24 @@ impl Machine for Lifecycle {
                 State::Discovering { fetch: asked, .. } if asked == fetch => {
                     self.on_fetched(now, result);
                 }
-                _ => self.ignore(format_args!("the answer to request {}", fetch.0)),
+                _ => self.ignore(format_args!(
+                    "an answer to request {}, which is over",
+                    fetch.0
+                )),
             },
             Input::Fired(timer) => match self.timers.find(timer) {
                 Some((alarm, at)) => self.on_fired(now, alarm, timer.number, at),
-                None => self.ignore(format_args!("timer {} {}", timer.name, timer.number)),
+                None => self.ignore(format_args!(
+                    "timer {}/{}, which is not armed",
+                    timer.name, timer.number
+                )),
             },
             Input::Opened(connection) => match self.standing(connection) {
                 Some(Standing::Current) => self.on_opened(now),
-                _ => self.ignore(format_args!("an upgrade on #{}", connection.0)),
+                _ => self.ignore(format_args!(
+                    "an upgrade on #{}, which is over",
+                    connection.0
+                )),
             },
             Input::Received {
                 connection,
@@ -542,24 +551,27 @@ impl Machine for Lifecycle {
                 Some(Standing::Current) => self.on_message(now, message),
                 // RESUME brings again what still arrives here: delivered and counted now, it would come twice.
                 Some(Standing::Draining) => {}
-                None => self.ignore(format_args!("a message on #{}", connection.0)),
+                None => self.ignore(format_args!(
+                    "a message on #{}, which is over",
+                    connection.0
+                )),
             },
             Input::Closing {
                 connection,
                 code,
                 reason,
             } => match self.standing(connection) {
-                Some(Standing::Current) => self.leave(now, Leave::Closed { code, reason }),
+                Some(Standing::Current) => self.leave(now, &Leave::Closed { code, reason }),
                 Some(Standing::Draining) => self.on_late_close(connection, code, reason),
-                None => self.ignore(format_args!("a Close on #{}", connection.0)),
+                None => self.ignore(format_args!("a Close on #{}, which is over", connection.0)),
             },
             Input::Ended { connection, end } => match self.standing(connection) {
-                Some(Standing::Current) => self.leave(now, Leave::Ended(end)),
+                Some(Standing::Current) => self.leave(now, &Leave::Ended(end)),
                 Some(Standing::Draining) => {
                     self.drains.retain(|drain| *drain != connection);
                     self.finish();
                 }
-                None => self.ignore(format_args!("the end of #{}", connection.0)),
+                None => self.ignore(format_args!("the end of #{}, which is over", connection.0)),
             },
         }
     }
@@ -616,7 +628,7 @@ impl Lifecycle {
 
     /// What comes from something that is over dies here.
     fn ignore(&mut self, what: fmt::Arguments<'_>) {
-        self.log(Level::Debug, format!("ignored: {what}, which is over"));
+        self.log(Level::Debug, format!("ignored: {what}"));
     }
 
     fn log(&mut self, level: Level, text: String) {
@@ -655,7 +667,6 @@ impl Lifecycle {
             }
         }
         let errand = session.map_or(Errand::Identify, Errand::resume);
-        self.log(Level::Info, format!("starting: {errand}"));
         self.proceed(now, errand);
     }
 
@@ -680,6 +691,10 @@ impl Lifecycle {
 
     /// Nothing will be opened and nothing sent from here on.
     fn end(&mut self, reason: Option<String>) {
+        if let Some(reason) = &reason {
+            let text = format!("stopping: {reason}");
+            self.log(Level::Error, text);
+        }
         for alarm in Alarm::ALL {
             self.disarm(alarm);
         }
@@ -697,12 +712,8 @@ impl Lifecycle {
             && self.drains.is_empty()
         {
             let reason = reason.take();
-            let (level, text) = match &reason {
-                None => (Level::Info, "stopped".to_owned()),
-                Some(reason) => (Level::Error, format!("stopped: {reason}")),
-            };
             self.state = State::Stopped;
-            self.log(level, text);
+            self.log(Level::Info, "stopped".to_owned());
             self.outputs.push_back(Output::Stopped { reason });
         }
     }
@@ -764,6 +775,7 @@ impl Lifecycle {
         self.fetches += 1;
         let fetch = FetchId(self.fetches);
         self.state = State::Discovering { fetch, errand };
+        self.log(Level::Info, "asking for the gateway's URL".to_owned());
         self.outputs.push_back(Output::Fetch {
             fetch,
             path: "/gateway/bot",
@@ -914,7 +926,7 @@ impl Lifecycle {
     }
 
     fn on_late(&mut self, now: Instant, what: &'static str, after: Duration) {
-        self.leave(now, Leave::Late { what, after });
+        self.leave(now, &Leave::Late { what, after });
     }
 
     // Heartbeats.
@@ -944,7 +956,7 @@ impl Lifecycle {
                 && now.since(beat.sent) >= heart.interval
             {
                 let (number, within) = (beat.number, now.since(beat.sent));
-                return self.leave(now, Leave::Zombie { number, within });
+                return self.leave(now, &Leave::Zombie { number, within });
             }
             heart.next += heart.interval;
         }
@@ -1042,18 +1054,18 @@ impl Lifecycle {
         };
         let frame = match frame {
             Ok(frame) => frame,
-            Err(why) => return self.leave(now, Leave::Nonsense(why.to_string())),
+            Err(why) => return self.leave(now, &Leave::Nonsense(why.to_string())),
         };
         match frame.op {
             Opcode::DISPATCH => self.on_dispatch(now, &frame),
             Opcode::HEARTBEAT_ACK => self.on_ack(now),
             Opcode::HEARTBEAT => self.on_beat_asked(now),
             Opcode::HELLO => self.on_hello(now, &frame),
-            Opcode::RECONNECT => self.leave(now, Leave::Asked),
+            Opcode::RECONNECT => self.leave(now, &Leave::Asked),
             Opcode::INVALID_SESSION => {
                 // Anything but true means that there is nothing to resume.
                 let resumable = frame.payload().unwrap_or(false);
-                self.leave(now, Leave::Invalid { resumable });
+                self.leave(now, &Leave::Invalid { resumable });
             }
             op => self.log(Level::Debug, format!("ignored: {op}, which is unknown")),
         }
@@ -1075,7 +1087,7 @@ impl Lifecycle {
             .filter(|it| (INTERVALS.0..=INTERVALS.1).contains(it));
         let Some(interval) = interval else {
             let why = "HELLO carries no heartbeat interval between 10ms and 1h".to_owned();
-            return self.leave(now, Leave::Nonsense(why));
+            return self.leave(now, &Leave::Nonsense(why));
         };
         let State::AwaitingHello {
             connection,
@@ -1201,7 +1213,7 @@ impl Lifecycle {
         }
         let Ok(ready) = frame.payload::<Ready>() else {
             let why = "READY carries no session id and resume URL".to_owned();
-            return self.leave(now, Leave::Nonsense(why));
+            return self.leave(now, &Leave::Nonsense(why));
         };
         let seq = frame.s.unwrap_or(0);
         if let Some((_, ledger)) = self.state.ledger()
@@ -1324,13 +1336,13 @@ impl Lifecycle {
             let fate = CommandFate::Expired;
             self.outputs.push_back(Output::Commanded { command, fate });
         }
-        let mut next = self.outbox.next_expiry();
+        let mut ready = None;
         if let State::Ready { live, .. } = &mut self.state {
             while self.outbox.next_ready().is_some_and(|at| at <= now)
                 && live.budget.take(now, Share::Command)
             {
                 let Some((command, text)) = self.outbox.pop_ready(now) else {
-                    break;
+                    unreachable!("one is ready");
                 };
                 self.outputs.push_back(Output::Send {
                     connection: live.connection,
@@ -1339,13 +1351,13 @@ impl Lifecycle {
                 let fate = CommandFate::Sent;
                 self.outputs.push_back(Output::Commanded { command, fate });
             }
-            let ready = self.outbox.next_ready();
-            let ready = ready.map(|at| at.max(live.budget.next(Share::Command)));
-            next = self
-                .outbox
-                .next_expiry()
-                .min(ready.or(self.outbox.next_expiry()));
+            let free = live.budget.next(Share::Command);
+            ready = self.outbox.next_ready().map(|at| at.max(free));
         }
+        let next = [self.outbox.next_expiry(), ready]
+            .into_iter()
+            .flatten()
+            .min();
         match next {
             Some(at) => self.arm(Alarm::Queue, 0, at),
             None => self.disarm(Alarm::Queue),
@@ -1356,7 +1368,7 @@ impl Lifecycle {
 
     /// The one way out of a connection, whoever ended it. It alone stops the connection's timers and decides what becomes of
     /// the session.
-    fn leave(&mut self, now: Instant, why: Leave<'_>) {
+    fn leave(&mut self, now: Instant, why: &Leave<'_>) {
         let state = std::mem::replace(&mut self.state, State::Idle);
         let Some(connection) = state.connection() else {
             unreachable!("only a connection can be left");
@@ -1364,7 +1376,7 @@ impl Lifecycle {
         for alarm in [Alarm::Connect, Alarm::Hello, Alarm::Ready, Alarm::Heartbeat] {
             self.disarm(alarm);
         }
-        match (&state, &why) {
+        match (&state, why) {
             (_, Leave::Ended(_)) => {}
             (State::Connecting { .. }, _) => self.outputs.push_back(Output::Abort { connection }),
             // The answer is on its way already; this bounds the wait for the end.
@@ -1377,20 +1389,20 @@ impl Lifecycle {
         } = why
             && code.is_fatal()
         {
-            return self.end(Some(format!("{why}: {}", remedy(code))));
+            return self.end(Some(format!("{why}: {}", remedy(*code))));
         }
 
         let was_authenticated = matches!(state, State::Ready { .. });
         let mut errand = match state {
             State::Connecting { host, errand, .. } | State::AwaitingHello { host, errand, .. } => {
-                self.on_miss(host, errand, &why)
+                self.on_miss(host, errand, why)
             }
             State::Identifying { .. } => {
                 // The IDENTIFY may have reached the gateway as late as this.
                 self.identify_from = now + IDENTIFY_SPACING;
                 Errand::Identify
             }
-            State::Resuming { ticket, from, .. } => self.on_refusal(ticket, from, &why),
+            State::Resuming { ticket, from, .. } => self.on_refusal(ticket, from, why),
             State::Ready {
                 live,
                 ledger,
@@ -1418,7 +1430,7 @@ impl Lifecycle {
 
         let mut at_least = Duration::ZERO;
         let mut level = Level::Warn;
-        match &why {
+        match why {
             Leave::Asked => level = Level::Info,
             Leave::Closed {
                 code: Some(code), ..

@@ -114,7 +114,8 @@ impl Default for Deadlines {
     /// Discord documents none of these; they lie at the lower end of what mature clients use (PROTOCOL, "Left open").
     fn default() -> Self {
         Self {
-            rest: Duration::from_secs(10),
+            // REST is known to answer late and still to answer.
+            rest: Duration::from_secs(40),
             connect: Duration::from_secs(10),
             hello: Duration::from_secs(20),
             ready: Duration::from_secs(30),
@@ -145,6 +146,6 @@ mod tests {
             }
         );
         let asking = Config::new(Token::new("t"), Discovery::Ask);
-        assert_eq!(asking.allowances(secs(40)).connect, secs(20));
+        assert_eq!(asking.allowances(secs(40)).connect, secs(50));
     }
 }

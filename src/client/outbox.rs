@@ -28,7 +28,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             capacity: 1000,
-            expires: Duration::from_secs(300),
+            expires: Duration::from_mins(5),
         }
     }
 }
@@ -352,7 +352,7 @@ mod tests {
                 }
                 now += Duration::from_millis(50);
             }
-            let minute = Duration::from_secs(60);
+            let minute = Duration::from_mins(1);
             let worst = (0..sent.len())
                 .map(|from| {
                     sent[from..]
