@@ -786,6 +786,7 @@ fn a_process_that_was_held_up_reads_before_it_judges() {
     rig.timers.remove(&timer);
     rig.now += secs(25);
     rig.handle(Input::Fired(timer));
+    assert!(rig.is_armed("hello"));
     assert_eq!(rig.done(), "");
     rig.hello(2, 40_000);
     rig.resumed(2, 2);
@@ -806,6 +807,34 @@ fn a_process_that_was_held_up_reads_before_it_judges() {
     // If nothing was there to read after all, the next beat says so.
     rig.wait(secs(40));
     assert!(rig.said().contains("was not acknowledged within 40s"));
+}
+
+#[test]
+fn a_deadline_is_put_off_for_a_held_up_process_only_once() {
+    let mut rig = in_state("waiting for HELLO");
+    let timer = Timer {
+        name: "hello",
+        number: 2,
+    };
+    rig.timers.remove(&timer);
+    rig.now += secs(25);
+    rig.handle(Input::Fired(timer));
+    rig.outputs.clear();
+    rig.wait(GRACE);
+    assert_eq!(rig.done(), "close #2 4900 within 5s");
+}
+
+#[test]
+fn a_timer_that_fires_early_comes_again_when_it_is_due() {
+    let mut rig = in_state("ready");
+    let timer = Timer {
+        name: "heartbeat",
+        number: 2,
+    };
+    let due = rig.timers.remove(&timer).unwrap();
+    rig.handle(Input::Fired(timer));
+    assert_eq!(rig.done(), "");
+    assert_eq!(rig.timers.get(&timer), Some(&due));
 }
 
 // Heartbeats.
@@ -1136,6 +1165,19 @@ fn a_late_close_of_the_old_connection_does_not_disturb_the_new_one() {
         assert_eq!(rig.session(), Some(("s1".to_owned(), 2)));
         assert!(rig.machine.status().is_authenticated);
     }
+}
+
+#[test]
+fn a_session_that_ends_on_the_old_connection_is_not_resumed_on_the_next() {
+    let mut rig = Rig::ready();
+    rig.op(1, 7, "null");
+    rig.closing(1, 4009);
+    assert_eq!(rig.session(), None);
+    rig.outputs.clear();
+    rig.wait(ms(5_249));
+    assert_eq!(rig.done(), "");
+    rig.wait(ms(1));
+    assert_eq!(rig.done(), "open #2 ws://main.test/?v=10&encoding=json");
 }
 
 // The session.
