@@ -1,8 +1,9 @@
 //! The client's whole lifecycle, as a state machine without I/O.
 //!
-//! The engine feeds [`Input`]s and the time, and carries out the [`Output`]s that it polls. Every transition is in this file;
-//! delays and queues are neighbours. A state owns the data that has a meaning in it and nothing else does: a heartbeat lives
-//! in its connection and dies with it, so that a stale one cannot even be expressed.
+//! The engine feeds [`Input`]s and the time, and carries out the [`Output`]s that it polls. Every transition
+//! is in this file; delays and queues are neighbours. A state owns the data that has a meaning in it and
+//! nothing else does: a heartbeat lives in its connection and dies with it, so that a stale one cannot even
+//! be expressed.
 //!
 //! ```text
 //! Idle → Discovering → Waiting → Connecting → AwaitingHello → Identifying | Resuming → Ready
@@ -10,10 +11,11 @@
 //!                                       any state → Stopping → Stopped
 //! ```
 //!
-//! There is one way out of a connection (`leave`), which is told who ended it, and one door for input (`handle`), at which
-//! everything that belongs to a connection, a request or a timer that is over dies. A connection that was left drains: what
-//! it still carries is neither delivered nor counted, since RESUME brings it again; only a fatal close code is heeded.
-//! The machine follows Discord's "Connection Lifecycle"; where that is silent, SEMANTICS and the constants below decide.
+//! There is one way out of a connection (`leave`), which is told who ended it, and one door for input
+//! (`handle`), at which everything that belongs to a connection, a request or a timer that is over dies. A
+//! connection that was left drains: what it still carries is neither delivered nor counted, since RESUME
+//! brings it again; only a close code that is fatal, or ends the session, is still heeded. The machine follows
+//! Discord's "Connection Lifecycle"; where that is silent, SEMANTICS and the constants below decide.
 
 use super::backoff::Backoff;
 use super::outbox::{Budget, Outbox, Share};
@@ -30,16 +32,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use url::Url;
 
-/// The code with which the client leaves a connection to come back: any but 1000 and 1001 keeps the session, and this one
-/// tells the client's own closes from the gateway's in a trace.
+/// The code with which the client leaves a connection to come back: any but 1000 and 1001 keeps the session,
+/// and this one tells the client's own closes from the gateway's in a trace.
 pub const LEAVE: CloseCode = CloseCode(4900);
-/// At least so long from one IDENTIFY to the next: Discord's 5 s, and a margin for what the network does to the distance.
+/// At least so long from one IDENTIFY to the next: Discord's 5 s, and a margin for what the network does to
+/// the distance.
 pub const IDENTIFY_SPACING: Duration = Duration::from_millis(5_250);
 /// How long the client waits after op 9 with d false, drawn from between these.
 pub const INVALID_SESSION_WAIT: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(5));
-/// What a deadline is put off by, once, if it is noticed this late or later: the process was held up, and what it waits for
-/// may have arrived meanwhile.
+/// What a deadline is put off by, once, if it is noticed this late or later: the process was held up, and
+/// what it waits for may have arrived meanwhile.
 pub const GRACE: Duration = Duration::from_secs(1);
 
 /// How long the client waits after op 9 with d true.
@@ -148,8 +151,8 @@ struct Ticket {
 #[derive(Debug)]
 struct Ledger {
     session: Session,
-    /// Numbers below `seq` that have not come, as ranges with both ends included. The gateway does not promise numbers
-    /// without gaps, and a frame that was overtaken is still to be delivered once.
+    /// Numbers below `seq` that have not come, as ranges with both ends included. The gateway does not
+    /// promise numbers without gaps, and a frame that was overtaken is still to be delivered once.
     gaps: Vec<(u64, u64)>,
 }
 
@@ -298,7 +301,8 @@ impl Errand {
 }
 
 impl Ticket {
-    /// The resume URL twice, then the two in turn: Discord wants a RESUME there, and says to fall back if that fails.
+    /// The resume URL twice, then the two in turn: Discord wants a RESUME there, and says to fall back if
+    /// that fails.
     const fn host(&self) -> Host {
         let failures = self.misses + self.refusals;
         if failures < 2 || failures % 2 == 1 {
@@ -549,7 +553,8 @@ impl Machine for Lifecycle {
                 message,
             } => match self.standing(connection) {
                 Some(Standing::Current) => self.on_message(now, message),
-                // RESUME brings again what still arrives here: delivered and counted now, it would come twice.
+                // RESUME brings again what still arrives here: delivered and counted now, it would come
+                // twice.
                 Some(Standing::Draining) => {}
                 None => self.ignore(format_args!(
                     "a message on #{}, which is over",
@@ -677,7 +682,8 @@ impl Lifecycle {
         }
     }
 
-    /// Ends everything from any state. 1000 says that the client does not come back, so that the bot goes offline at once.
+    /// Ends everything from any state. 1000 says that the client does not come back, so that the bot goes
+    /// offline at once.
     fn shut_down(&mut self, reason: Option<String>) {
         if let Some(connection) = self.state.connection() {
             if matches!(self.state, State::Connecting { .. }) {
@@ -877,8 +883,8 @@ impl Lifecycle {
         }
     }
 
-    /// The request failed. A URL that is known already is good enough to go on with; how many sessions may be started is not
-    /// guessed.
+    /// The request failed. A URL that is known already is good enough to go on with; how many sessions may be
+    /// started is not guessed.
     fn on_no_gateway(&mut self, now: Instant, errand: Errand, at_least: Duration, why: &str) {
         if let Some(gateway) = &mut self.gateway {
             gateway.misses = 0;
@@ -950,8 +956,8 @@ impl Lifecycle {
             }
             heart.next = now + heart.interval;
         } else {
-            // An ACK is due before the next beat, but never sooner than I after its own: the answer to a request may have
-            // been sent a moment ago.
+            // An ACK is due before the next beat, but never sooner than I after its own: the answer to a
+            // request may have been sent a moment ago.
             if let Some(beat) = &heart.unacked
                 && now.since(beat.sent) >= heart.interval
             {
@@ -1366,8 +1372,8 @@ impl Lifecycle {
 
     // The way out.
 
-    /// The one way out of a connection, whoever ended it. It alone stops the connection's timers and decides what becomes of
-    /// the session.
+    /// The one way out of a connection, whoever ended it. It alone stops the connection's timers and decides
+    /// what becomes of the session.
     fn leave(&mut self, now: Instant, why: &Leave<'_>) {
         let state = std::mem::replace(&mut self.state, State::Idle);
         let Some(connection) = state.connection() else {
@@ -1469,8 +1475,8 @@ impl Lifecycle {
         errand
     }
 
-    /// A RESUME came to nothing. If the gateway took it and did not grant it, that counts against the session; a network
-    /// that fell silent, or a gateway that asks to come back, does not.
+    /// A RESUME came to nothing. If the gateway took it and did not grant it, that counts against the
+    /// session; a network that fell silent, or a gateway that asks to come back, does not.
     fn on_refusal(&mut self, mut ticket: Ticket, from: u64, why: &Leave<'_>) -> Errand {
         if ticket.ledger.session.seq > from {
             ticket.refusals = 0;
@@ -1486,8 +1492,8 @@ impl Lifecycle {
         Errand::Identify
     }
 
-    /// A Close of the gateway's on a connection that was left before. What it says of the connection is no news; that the
-    /// client may not come back, or that the session is gone, still is.
+    /// A Close of the gateway's on a connection that was left before. What it says of the connection is no
+    /// news; that the client may not come back, or that the session is gone, still is.
     fn on_late_close(&mut self, connection: ConnectionId, code: Option<CloseCode>, reason: &str) {
         let Some(code) = code else { return };
         if matches!(self.state, State::Stopping { .. }) {

@@ -1,7 +1,9 @@
-//! Tests of the client's lifecycle: transcripts of what goes in and what comes out, on a clock that the test moves.
+//! Tests of the client's lifecycle: transcripts of what goes in and what comes out, on a clock that the test
+//! moves.
 //!
-//! The [`Rig`] plays the engine. It fires timers when they are due and checks at every output what must always hold: never two
-//! connections at once, nothing sent where nothing is open, no timer left behind, no token in a log, nothing after the end.
+//! The [`Rig`] plays the engine. It fires timers when they are due and checks at every output what must
+//! always hold: never two connections at once, nothing sent where nothing is open, no timer left behind, no
+//! token in a log, nothing after the end.
 
 use super::super::Deadlines;
 use super::*;
@@ -317,7 +319,8 @@ impl Rig {
         Some((session.id, session.seq))
     }
 
-    /// Plays a healthy gateway for a time: every connection is opened, greeted and authenticated, every beat answered.
+    /// Plays a healthy gateway for a time: every connection is opened, greeted and authenticated, every beat
+    /// answered.
     fn serve(&mut self, duration: Duration) {
         let until = self.now + duration;
         loop {
@@ -442,7 +445,8 @@ const STATES: [&str; 10] = [
 
 type Act = fn(&mut Rig);
 
-/// Every kind of input. A connection that does not exist is #9; what cannot happen to a socket is skipped by the table.
+/// Every kind of input. A connection that does not exist is #9; what cannot happen to a socket is skipped by
+/// the table.
 const INPUTS: &[(&str, Act)] = &[
     ("start", Rig::start),
     ("start with a session", |rig| {
@@ -1778,8 +1782,8 @@ impl Rig {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// The rig checks what must hold at every output; here no order of inputs breaks it, and afterwards the client is where it
-    /// should be: ready once the world is sound, or stopped.
+    /// The rig checks what must hold at every output; here no order of inputs breaks it, and afterwards the
+    /// client is where it should be: ready once the world is sound, or stopped.
     #[test]
     fn no_order_of_inputs_breaks_the_client(
         seed in any::<u64>(),
