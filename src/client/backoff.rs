@@ -1,9 +1,10 @@
 //! How long the client waits before it tries again.
 //!
-//! Used by the lifecycle alone, which says what happened; the delays come from here. They grow with every connection that did
-//! not last, whatever it had reached: a server that takes a connection, or even a session, only to drop it is as broken as one
-//! that refuses. Only a session that has proved itself ([`Backoff::settle`]) brings the first, short delay back.
-//! No transitions, no clock: jitter is drawn from the stream that is passed in.
+//! Used by the lifecycle alone, which says what happened; the delays come from here. They grow with every
+//! connection that did not last, whatever it had reached: a server that takes a connection, or even a
+//! session, only to drop it is as broken as one that refuses. Only a session that has proved itself
+//! ([`Backoff::settle`]) brings the first, short delay back. No transitions, no clock: jitter is drawn from
+//! the stream that is passed in.
 
 use crate::seed::Draw;
 use crate::time::Duration;

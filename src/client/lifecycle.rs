@@ -1,8 +1,9 @@
 //! The client's whole lifecycle, as a state machine without I/O.
 //!
-//! The engine feeds [`Input`]s and the time, and carries out the [`Output`]s that it polls. Every transition is in this file;
-//! delays and queues are neighbours. A state owns the data that has a meaning in it and nothing else does: a heartbeat lives
-//! in its connection and dies with it, so that a stale one cannot even be expressed.
+//! The engine feeds [`Input`]s and the time, and carries out the [`Output`]s that it polls. Every transition
+//! is in this file; delays and queues are neighbours. A state owns the data that has a meaning in it and
+//! nothing else does: a heartbeat lives in its connection and dies with it, so that a stale one cannot even
+//! be expressed.
 //!
 //! ```text
 //! Idle → Discovering → Waiting → Connecting → AwaitingHello → Identifying | Resuming → Ready
@@ -10,10 +11,11 @@
 //!                                       any state → Stopping → Stopped
 //! ```
 //!
-//! There is one way out of a connection (`leave`), which is told who ended it, and one door for input (`handle`), at which
-//! everything that belongs to a connection, a request or a timer that is over dies. A connection that was left drains: what
-//! it still carries is neither delivered nor counted, since RESUME brings it again; only a fatal close code is heeded.
-//! The machine follows Discord's "Connection Lifecycle"; where that is silent, SEMANTICS and the constants below decide.
+//! There is one way out of a connection (`leave`), which is told who ended it, and one door for input
+//! (`handle`), at which everything that belongs to a connection, a request or a timer that is over dies. A
+//! connection that was left drains: what it still carries is neither delivered nor counted, since RESUME
+//! brings it again; only a close code that is fatal, or ends the session, is still heeded. The machine follows
+//! Discord's "Connection Lifecycle"; where that is silent, SEMANTICS and the constants below decide.
 
 use super::backoff::Backoff;
 use super::outbox::{Budget, Outbox, Share};
@@ -30,16 +32,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use url::Url;
 
-/// The code with which the client leaves a connection to come back: any but 1000 and 1001 keeps the session, and this one
-/// tells the client's own closes from the gateway's in a trace.
+/// The code with which the client leaves a connection to come back: any but 1000 and 1001 keeps the session,
+/// and this one tells the client's own closes from the gateway's in a trace.
 pub const LEAVE: CloseCode = CloseCode(4900);
-/// At least so long from one IDENTIFY to the next: Discord's 5 s, and a margin for what the network does to the distance.
+/// At least so long from one IDENTIFY to the next: Discord's 5 s, and a margin for what the network does to
+/// the distance.
 pub const IDENTIFY_SPACING: Duration = Duration::from_millis(5_250);
 /// How long the client waits after op 9 with d false, drawn from between these.
 pub const INVALID_SESSION_WAIT: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(5));
-/// What a deadline is put off by, once, if it is noticed this late or later: the process was held up, and what it waits for
-/// may have arrived meanwhile.
+/// What a deadline is put off by, once, if it is noticed this late or later: the process was held up, and
+/// what it waits for may have arrived meanwhile.
 pub const GRACE: Duration = Duration::from_secs(1);
 
 /// How long the client waits after op 9 with d true.
@@ -49,11 +52,11 @@ const REFUSALS_MAX: u32 = 3;
 /// After so many failures in a row to get a HELLO from the main URL, it is asked for again.
 const MISSES_MAX: u32 = 5;
 /// So long a session has to live, I at most, before the next reconnect may be immediate again.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 /// Heartbeat intervals outside of these are taken for garbage; Discord's is 41.25 s.
-const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_hours(1));
 /// The longest delay that the REST API may ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// What `reset_after` is taken for when it is 0, as it is on a fresh window.
 const RESET_AFTER_MIN: Duration = Duration::from_secs(5);
 /// Gaps in a session's numbers that are remembered.
@@ -148,8 +151,8 @@ struct Ticket {
 #[derive(Debug)]
 struct Ledger {
     session: Session,
-    /// Numbers below `seq` that have not come, as ranges with both ends included. The gateway does not promise numbers
-    /// without gaps, and a frame that was overtaken is still to be delivered once.
+    /// Numbers below `seq` that have not come, as ranges with both ends included. The gateway does not
+    /// promise numbers without gaps, and a frame that was overtaken is still to be delivered once.
     gaps: Vec<(u64, u64)>,
 }
 
@@ -246,7 +249,7 @@ impl fmt::Display for Leave<'_> {
                 if reason.is_empty() {
                     Ok(())
                 } else {
-                    write!(f, " `{reason}`")
+                    write!(f, " `{}`", reason.escape_debug())
                 }
             }
             Self::Ended(end) => end.fmt(f),
@@ -298,7 +301,8 @@ impl Errand {
 }
 
 impl Ticket {
-    /// The resume URL twice, then the two in turn: Discord wants a RESUME there, and says to fall back if that fails.
+    /// The resume URL twice, then the two in turn: Discord wants a RESUME there, and says to fall back if
+    /// that fails.
     const fn host(&self) -> Host {
         let failures = self.misses + self.refusals;
         if failures < 2 || failures % 2 == 1 {
@@ -525,41 +529,54 @@ impl Machine for Lifecycle {
                 State::Discovering { fetch: asked, .. } if asked == fetch => {
                     self.on_fetched(now, result);
                 }
-                _ => self.ignore(format_args!("the answer to request {}", fetch.0)),
+                _ => self.ignore(format_args!(
+                    "an answer to request {}, which is over",
+                    fetch.0
+                )),
             },
             Input::Fired(timer) => match self.timers.find(timer) {
                 Some((alarm, at)) => self.on_fired(now, alarm, timer.number, at),
-                None => self.ignore(format_args!("timer {} {}", timer.name, timer.number)),
+                None => self.ignore(format_args!(
+                    "timer {}/{}, which is not armed",
+                    timer.name, timer.number
+                )),
             },
             Input::Opened(connection) => match self.standing(connection) {
                 Some(Standing::Current) => self.on_opened(now),
-                _ => self.ignore(format_args!("an upgrade on #{}", connection.0)),
+                _ => self.ignore(format_args!(
+                    "an upgrade on #{}, which is over",
+                    connection.0
+                )),
             },
             Input::Received {
                 connection,
                 message,
             } => match self.standing(connection) {
                 Some(Standing::Current) => self.on_message(now, message),
-                // RESUME brings again what still arrives here: delivered and counted now, it would come twice.
+                // RESUME brings again what still arrives here: delivered and counted now, it would come
+                // twice.
                 Some(Standing::Draining) => {}
-                None => self.ignore(format_args!("a message on #{}", connection.0)),
+                None => self.ignore(format_args!(
+                    "a message on #{}, which is over",
+                    connection.0
+                )),
             },
             Input::Closing {
                 connection,
                 code,
                 reason,
             } => match self.standing(connection) {
-                Some(Standing::Current) => self.leave(now, Leave::Closed { code, reason }),
+                Some(Standing::Current) => self.leave(now, &Leave::Closed { code, reason }),
                 Some(Standing::Draining) => self.on_late_close(connection, code, reason),
-                None => self.ignore(format_args!("a Close on #{}", connection.0)),
+                None => self.ignore(format_args!("a Close on #{}, which is over", connection.0)),
             },
             Input::Ended { connection, end } => match self.standing(connection) {
-                Some(Standing::Current) => self.leave(now, Leave::Ended(end)),
+                Some(Standing::Current) => self.leave(now, &Leave::Ended(end)),
                 Some(Standing::Draining) => {
                     self.drains.retain(|drain| *drain != connection);
                     self.finish();
                 }
-                None => self.ignore(format_args!("the end of #{}", connection.0)),
+                None => self.ignore(format_args!("the end of #{}, which is over", connection.0)),
             },
         }
     }
@@ -616,7 +633,7 @@ impl Lifecycle {
 
     /// What comes from something that is over dies here.
     fn ignore(&mut self, what: fmt::Arguments<'_>) {
-        self.log(Level::Debug, format!("ignored: {what}, which is over"));
+        self.log(Level::Debug, format!("ignored: {what}"));
     }
 
     fn log(&mut self, level: Level, text: String) {
@@ -655,7 +672,6 @@ impl Lifecycle {
             }
         }
         let errand = session.map_or(Errand::Identify, Errand::resume);
-        self.log(Level::Info, format!("starting: {errand}"));
         self.proceed(now, errand);
     }
 
@@ -666,7 +682,8 @@ impl Lifecycle {
         }
     }
 
-    /// Ends everything from any state. 1000 says that the client does not come back, so that the bot goes offline at once.
+    /// Ends everything from any state. 1000 says that the client does not come back, so that the bot goes
+    /// offline at once.
     fn shut_down(&mut self, reason: Option<String>) {
         if let Some(connection) = self.state.connection() {
             if matches!(self.state, State::Connecting { .. }) {
@@ -680,6 +697,10 @@ impl Lifecycle {
 
     /// Nothing will be opened and nothing sent from here on.
     fn end(&mut self, reason: Option<String>) {
+        if let Some(reason) = &reason {
+            let text = format!("stopping: {reason}");
+            self.log(Level::Error, text);
+        }
         for alarm in Alarm::ALL {
             self.disarm(alarm);
         }
@@ -697,12 +718,8 @@ impl Lifecycle {
             && self.drains.is_empty()
         {
             let reason = reason.take();
-            let (level, text) = match &reason {
-                None => (Level::Info, "stopped".to_owned()),
-                Some(reason) => (Level::Error, format!("stopped: {reason}")),
-            };
             self.state = State::Stopped;
-            self.log(level, text);
+            self.log(Level::Info, "stopped".to_owned());
             self.outputs.push_back(Output::Stopped { reason });
         }
     }
@@ -764,6 +781,7 @@ impl Lifecycle {
         self.fetches += 1;
         let fetch = FetchId(self.fetches);
         self.state = State::Discovering { fetch, errand };
+        self.log(Level::Info, "asking for the gateway's URL".to_owned());
         self.outputs.push_back(Output::Fetch {
             fetch,
             path: "/gateway/bot",
@@ -865,8 +883,8 @@ impl Lifecycle {
         }
     }
 
-    /// The request failed. A URL that is known already is good enough to go on with; how many sessions may be started is not
-    /// guessed.
+    /// The request failed. A URL that is known already is good enough to go on with; how many sessions may be
+    /// started is not guessed.
     fn on_no_gateway(&mut self, now: Instant, errand: Errand, at_least: Duration, why: &str) {
         if let Some(gateway) = &mut self.gateway {
             gateway.misses = 0;
@@ -914,7 +932,7 @@ impl Lifecycle {
     }
 
     fn on_late(&mut self, now: Instant, what: &'static str, after: Duration) {
-        self.leave(now, Leave::Late { what, after });
+        self.leave(now, &Leave::Late { what, after });
     }
 
     // Heartbeats.
@@ -938,13 +956,13 @@ impl Lifecycle {
             }
             heart.next = now + heart.interval;
         } else {
-            // An ACK is due before the next beat, but never sooner than I after its own: the answer to a request may have
-            // been sent a moment ago.
+            // An ACK is due before the next beat, but never sooner than I after its own: the answer to a
+            // request may have been sent a moment ago.
             if let Some(beat) = &heart.unacked
                 && now.since(beat.sent) >= heart.interval
             {
                 let (number, within) = (beat.number, now.since(beat.sent));
-                return self.leave(now, Leave::Zombie { number, within });
+                return self.leave(now, &Leave::Zombie { number, within });
             }
             heart.next += heart.interval;
         }
@@ -1042,18 +1060,18 @@ impl Lifecycle {
         };
         let frame = match frame {
             Ok(frame) => frame,
-            Err(why) => return self.leave(now, Leave::Nonsense(why.to_string())),
+            Err(why) => return self.leave(now, &Leave::Nonsense(why.to_string())),
         };
         match frame.op {
             Opcode::DISPATCH => self.on_dispatch(now, &frame),
             Opcode::HEARTBEAT_ACK => self.on_ack(now),
             Opcode::HEARTBEAT => self.on_beat_asked(now),
             Opcode::HELLO => self.on_hello(now, &frame),
-            Opcode::RECONNECT => self.leave(now, Leave::Asked),
+            Opcode::RECONNECT => self.leave(now, &Leave::Asked),
             Opcode::INVALID_SESSION => {
                 // Anything but true means that there is nothing to resume.
                 let resumable = frame.payload().unwrap_or(false);
-                self.leave(now, Leave::Invalid { resumable });
+                self.leave(now, &Leave::Invalid { resumable });
             }
             op => self.log(Level::Debug, format!("ignored: {op}, which is unknown")),
         }
@@ -1075,7 +1093,7 @@ impl Lifecycle {
             .filter(|it| (INTERVALS.0..=INTERVALS.1).contains(it));
         let Some(interval) = interval else {
             let why = "HELLO carries no heartbeat interval between 10ms and 1h".to_owned();
-            return self.leave(now, Leave::Nonsense(why));
+            return self.leave(now, &Leave::Nonsense(why));
         };
         let State::AwaitingHello {
             connection,
@@ -1201,7 +1219,7 @@ impl Lifecycle {
         }
         let Ok(ready) = frame.payload::<Ready>() else {
             let why = "READY carries no session id and resume URL".to_owned();
-            return self.leave(now, Leave::Nonsense(why));
+            return self.leave(now, &Leave::Nonsense(why));
         };
         let seq = frame.s.unwrap_or(0);
         if let Some((_, ledger)) = self.state.ledger()
@@ -1324,13 +1342,13 @@ impl Lifecycle {
             let fate = CommandFate::Expired;
             self.outputs.push_back(Output::Commanded { command, fate });
         }
-        let mut next = self.outbox.next_expiry();
+        let mut ready = None;
         if let State::Ready { live, .. } = &mut self.state {
             while self.outbox.next_ready().is_some_and(|at| at <= now)
                 && live.budget.take(now, Share::Command)
             {
                 let Some((command, text)) = self.outbox.pop_ready(now) else {
-                    break;
+                    unreachable!("one is ready");
                 };
                 self.outputs.push_back(Output::Send {
                     connection: live.connection,
@@ -1339,13 +1357,13 @@ impl Lifecycle {
                 let fate = CommandFate::Sent;
                 self.outputs.push_back(Output::Commanded { command, fate });
             }
-            let ready = self.outbox.next_ready();
-            let ready = ready.map(|at| at.max(live.budget.next(Share::Command)));
-            next = self
-                .outbox
-                .next_expiry()
-                .min(ready.or(self.outbox.next_expiry()));
+            let free = live.budget.next(Share::Command);
+            ready = self.outbox.next_ready().map(|at| at.max(free));
         }
+        let next = [self.outbox.next_expiry(), ready]
+            .into_iter()
+            .flatten()
+            .min();
         match next {
             Some(at) => self.arm(Alarm::Queue, 0, at),
             None => self.disarm(Alarm::Queue),
@@ -1354,9 +1372,9 @@ impl Lifecycle {
 
     // The way out.
 
-    /// The one way out of a connection, whoever ended it. It alone stops the connection's timers and decides what becomes of
-    /// the session.
-    fn leave(&mut self, now: Instant, why: Leave<'_>) {
+    /// The one way out of a connection, whoever ended it. It alone stops the connection's timers and decides
+    /// what becomes of the session.
+    fn leave(&mut self, now: Instant, why: &Leave<'_>) {
         let state = std::mem::replace(&mut self.state, State::Idle);
         let Some(connection) = state.connection() else {
             unreachable!("only a connection can be left");
@@ -1364,7 +1382,7 @@ impl Lifecycle {
         for alarm in [Alarm::Connect, Alarm::Hello, Alarm::Ready, Alarm::Heartbeat] {
             self.disarm(alarm);
         }
-        match (&state, &why) {
+        match (&state, why) {
             (_, Leave::Ended(_)) => {}
             (State::Connecting { .. }, _) => self.outputs.push_back(Output::Abort { connection }),
             // The answer is on its way already; this bounds the wait for the end.
@@ -1377,20 +1395,20 @@ impl Lifecycle {
         } = why
             && code.is_fatal()
         {
-            return self.end(Some(format!("{why}: {}", remedy(code))));
+            return self.end(Some(format!("{why}: {}", remedy(*code))));
         }
 
         let was_authenticated = matches!(state, State::Ready { .. });
         let mut errand = match state {
             State::Connecting { host, errand, .. } | State::AwaitingHello { host, errand, .. } => {
-                self.on_miss(host, errand, &why)
+                self.on_miss(host, errand, why)
             }
             State::Identifying { .. } => {
                 // The IDENTIFY may have reached the gateway as late as this.
                 self.identify_from = now + IDENTIFY_SPACING;
                 Errand::Identify
             }
-            State::Resuming { ticket, from, .. } => self.on_refusal(ticket, from, &why),
+            State::Resuming { ticket, from, .. } => self.on_refusal(ticket, from, why),
             State::Ready {
                 live,
                 ledger,
@@ -1418,7 +1436,7 @@ impl Lifecycle {
 
         let mut at_least = Duration::ZERO;
         let mut level = Level::Warn;
-        match &why {
+        match why {
             Leave::Asked => level = Level::Info,
             Leave::Closed {
                 code: Some(code), ..
@@ -1457,8 +1475,8 @@ impl Lifecycle {
         errand
     }
 
-    /// A RESUME came to nothing. If the gateway took it and did not grant it, that counts against the session; a network
-    /// that fell silent, or a gateway that asks to come back, does not.
+    /// A RESUME came to nothing. If the gateway took it and did not grant it, that counts against the
+    /// session; a network that fell silent, or a gateway that asks to come back, does not.
     fn on_refusal(&mut self, mut ticket: Ticket, from: u64, why: &Leave<'_>) -> Errand {
         if ticket.ledger.session.seq > from {
             ticket.refusals = 0;
@@ -1474,8 +1492,8 @@ impl Lifecycle {
         Errand::Identify
     }
 
-    /// A Close of the gateway's on a connection that was left before. What it says of the connection is no news; that the
-    /// client may not come back, or that the session is gone, still is.
+    /// A Close of the gateway's on a connection that was left before. What it says of the connection is no
+    /// news; that the client may not come back, or that the session is gone, still is.
     fn on_late_close(&mut self, connection: ConnectionId, code: Option<CloseCode>, reason: &str) {
         let Some(code) = code else { return };
         if matches!(self.state, State::Stopping { .. }) {

@@ -1,9 +1,10 @@
 //! What the client still has to send, and how much it may.
 //!
-//! [`Outbox`] holds the application's commands until a connection is authenticated; it outlives connections. [`Budget`] counts
-//! what was sent on one connection against Discord's 120 payloads a minute ("Rate Limiting"), and dies with it. Heartbeats never
-//! pass through the queue, and room for them is set aside beforehand, so that no command can delay one.
-//! No transitions, no clock: the lifecycle says when, and reports what became of each command.
+//! [`Outbox`] holds the application's commands until a connection is authenticated; it outlives connections.
+//! [`Budget`] counts what was sent on one connection against Discord's 120 payloads a minute ("Rate
+//! Limiting"), and dies with it. Heartbeats never pass through the queue, and room for them is set aside
+//! beforehand, so that no command can delay one. No transitions, no clock: the lifecycle says when, and
+//! reports what became of each command.
 
 use crate::machine::{Command, CommandId};
 use crate::protocol::{ClientFrame, Opcode};
@@ -28,7 +29,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             capacity: 1000,
-            expires: Duration::from_secs(300),
+            expires: Duration::from_mins(5),
         }
     }
 }
@@ -180,7 +181,8 @@ pub enum Share {
     Command,
 }
 
-/// What was sent on one connection in the last minute, heartbeats on the timer left out: their room is set aside.
+/// What was sent on one connection in the last minute, heartbeats on the timer left out: their room is set
+/// aside.
 #[derive(Debug)]
 pub struct Budget {
     sent: VecDeque<Instant>,
@@ -188,7 +190,8 @@ pub struct Budget {
     room: usize,
 }
 
-/// The gateway counts by the minute; a little more here, since what was sent apart may arrive closer together.
+/// The gateway counts by the minute; a little more here, since what was sent apart may arrive closer
+/// together.
 const WINDOW: Duration = Duration::from_secs(61);
 /// Of a window's room, what commands leave to heartbeats that the gateway asks for.
 const REQUESTS: usize = 8;
@@ -198,7 +201,8 @@ impl Budget {
     pub fn new(interval: Duration) -> Self {
         let in_a_minute = 60_000_u128.div_ceil(interval.as_millis().max(1));
         let beats = usize::try_from(in_a_minute).unwrap_or(usize::MAX - 120);
-        // At Discord's own interval the limit of 120 has room for two heartbeats; it grows with those of a shorter one.
+        // At Discord's own interval the limit of 120 has room for two heartbeats; it grows with those of a
+        // shorter one.
         let limit = 120 + beats.saturating_sub(2);
         Self {
             sent: VecDeque::new(),
@@ -352,7 +356,7 @@ mod tests {
                 }
                 now += Duration::from_millis(50);
             }
-            let minute = Duration::from_secs(60);
+            let minute = Duration::from_mins(1);
             let worst = (0..sent.len())
                 .map(|from| {
                     sent[from..]
