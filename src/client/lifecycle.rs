@@ -650,8 +650,10 @@ impl Lifecycle {
 
     // Beginning and end.
 
+    /// Begins a life. One that is asked for while the last one still closes its connections does not wait for them: they
+    /// drain as any that was left does, and no `Stopped` tells of a stop that is no longer wanted.
     fn on_start(&mut self, now: Instant, session: Option<Session>) {
-        if !matches!(self.state, State::Idle | State::Stopped) {
+        if !matches!(self.state, State::Idle | State::Stopping { .. } | State::Stopped) {
             self.log(
                 Level::Info,
                 format!("ignored: a start, while {}", self.state.name()),

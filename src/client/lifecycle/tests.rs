@@ -1599,9 +1599,6 @@ fn stop_in_any_state_ends_it_within_the_close_deadline_and_opens_nothing() {
         let mut rig = in_state(state);
         rig.handle(Input::Stop);
         rig.handle(Input::Stop);
-        if !rig.is_stopped {
-            rig.start();
-        }
         // Nobody answers: what drains is aborted by the engine.
         rig.wait(Deadlines::default().close);
         for connection in [1, 2] {
@@ -1613,6 +1610,21 @@ fn stop_in_any_state_ends_it_within_the_close_deadline_and_opens_nothing() {
         rig.wait(secs(3600));
         assert_eq!(rig.done(), "", "{state}");
     }
+}
+
+#[test]
+fn a_start_while_connections_still_close_begins_the_next_life_and_lets_them_drain() {
+    let mut rig = in_state("ready");
+    rig.handle(Input::Stop);
+    assert!(!rig.is_stopped, "the connection has not ended");
+    rig.start();
+    rig.wait(secs(10));
+    let done = rig.done();
+    assert!(done.contains("open #"), "{done}");
+    rig.ended(1, End::Abandoned);
+    rig.wait(secs(1));
+    let done = rig.done();
+    assert!(!done.contains("stopped"), "the stop is no longer wanted: {done}");
 }
 
 // URLs.
