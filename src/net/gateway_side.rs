@@ -1163,8 +1163,8 @@ impl GatewaySide {
                         let mut cx = Context::from_waker(&connection.waker);
                         match Pin::new(&mut connection.transport).poll_write(&mut cx, &bytes) {
                             Poll::Ready(Ok(n)) => n,
-                            Poll::Ready(Err(_)) => 0,
-                            Poll::Pending => 0,
+                            // What fails once fails again in `flush`, which sees to it.
+                            Poll::Ready(Err(_)) | Poll::Pending => 0,
                         }
                     } else {
                         0

@@ -250,9 +250,12 @@ impl SubjectSide {
         if self.life == Life::Frozen {
             return;
         }
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let waker = connection.waker.clone();
+        let mut cx = Context::from_waker(&waker);
         while let Some(connection) = self.connections.get_mut(&id) {
-            let waker = connection.waker.clone();
-            let mut cx = Context::from_waker(&waker);
             match &mut connection.stage {
                 Stage::Awaiting => return,
                 Stage::Dialing(dial) => match dial.as_mut().poll(&mut cx) {

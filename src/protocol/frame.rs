@@ -134,7 +134,7 @@ impl From<&RawValue> for Json {
 
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // There is no way to a raw value that does not look at its text again. It costs less than a trace's other end does.
+        // There is no way to a raw value that does not look at its text again; only what writes traces pays for it.
         let raw: &RawValue = self.read().map_err(serde::ser::Error::custom)?;
         raw.serialize(to)
     }
