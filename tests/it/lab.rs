@@ -43,7 +43,12 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
 /// Runs a scenario's text in virtual time with our client.
 #[track_caller]
 pub(crate) fn virtual_run(text: &str, seed: u64) -> Outcome {
-    run(&plan(scenario(text, Clock::Virtual), Name::Gwtool, seed, Clock::Virtual))
+    run(&plan(
+        scenario(text, Clock::Virtual),
+        Name::Gwtool,
+        seed,
+        Clock::Virtual,
+    ))
 }
 
 /// Fails with everything that was seen unless the run conforms.
@@ -70,7 +75,11 @@ pub(crate) fn transcript(entries: &[Entry]) -> String {
 
 /// How many entries are so.
 pub(crate) fn count(outcome: &Outcome, is: impl Fn(&Seen) -> bool) -> usize {
-    outcome.entries.iter().filter(|entry| is(&entry.saw)).count()
+    outcome
+        .entries
+        .iter()
+        .filter(|entry| is(&entry.saw))
+        .count()
 }
 
 /// Whether it is such a frame of that side's.
