@@ -132,8 +132,8 @@ impl Outcomes {
     /// The subject came to its end in good order.
     pub(super) fn stopped(&mut self, view: &mut View, docket: &mut Docket, reason: Option<&str>) {
         let now = view.shared.now;
-        if self.stops > 0 {
-            // Asked for, though another life may have begun meanwhile.
+        if self.stops > 0 && reason.is_none() {
+            // Asked for, though another life may have begun meanwhile; one that begins before may also have taken it back.
             self.stops -= 1;
             return;
         }

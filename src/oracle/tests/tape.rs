@@ -434,7 +434,7 @@ impl Tape {
         for entry in &entries {
             judge.observe(entry);
         }
-        judge.finish(&self.facts)
+        judge.conclude(&self.facts)
     }
 
     /// The findings of one id that are more than notes, as a report has them.
