@@ -1,7 +1,9 @@
-//! Tests of the whole: the binary as users run it, and the shape of the source.
+//! Tests of the whole: the binary as users run it, runs of the engine over many seeds, and the shape of the source.
 
 mod architecture;
 mod cli;
 mod faults;
 mod lab;
 mod live;
+mod runs;
+mod sweep;
