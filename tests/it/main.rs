@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod determinism;
 mod faults;
 mod lab;
 mod live;
