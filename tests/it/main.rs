@@ -1,6 +1,7 @@
 //! Tests of the whole: the binary as users run it, runs of the engine over many seeds, and the shape of the source.
 
 mod architecture;
+mod carbon_table;
 mod cli;
 mod determinism;
 mod faults;
