@@ -5,6 +5,7 @@ mod carbon_table;
 mod cli;
 mod determinism;
 mod faults;
+mod first_byte;
 mod lab;
 mod live;
 mod runs;
