@@ -9,4 +9,5 @@ mod first_byte;
 mod lab;
 mod live;
 mod runs;
+mod stop;
 mod sweep;
