@@ -10,6 +10,7 @@ use crate::time::{Duration, Instant};
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 /// How many round trips are kept for the median: a day of heartbeats at Discord's interval.
@@ -328,10 +329,10 @@ fn why(end: &End) -> String {
     };
     let mut text = format!("the upgrade was answered with HTTP {}", response.status);
     for (name, value) in &response.headers {
-        text.push_str(&format!("\n  {name}: {value}"));
+        let _ = write!(text, "\n  {name}: {value}");
     }
     if !response.body.is_empty() {
-        text.push_str(&format!("\n  {}", String::from_utf8_lossy(&response.body)));
+        let _ = write!(text, "\n  {}", String::from_utf8_lossy(&response.body));
     }
     text
 }

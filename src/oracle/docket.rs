@@ -7,6 +7,7 @@ use super::rules::{self, Rule};
 use super::{Effect, Finding, FindingKind, RuleCount, RuleLevel};
 use crate::time::Instant;
 use crate::trace::Vantage;
+use std::fmt::Write as _;
 
 /// How often one finding is told in full.
 const TOLD: u64 = 3;
@@ -113,7 +114,8 @@ impl Docket {
                 let mut same = self.findings.iter_mut().rev();
                 let last = same.find(|f| f.id == rule.id && f.effect == effect);
                 if let Some(last) = last.filter(|_| more > 0) {
-                    last.seen.push_str(&format!(" (and {more} more)"));
+                    // Writing into a String cannot fail.
+                    let _ = write!(last.seen, " (and {more} more)");
                 }
             }
         }

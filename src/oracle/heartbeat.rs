@@ -110,12 +110,12 @@ pub(super) fn beat(connection: &mut Connection, shared: &Shared, docket: &mut Do
     if heart.unacked.len() < UNACKED_MAX {
         heart.unacked.push_back((now, requested));
     }
-    let (is_first_unacked, heard) = (heart.unacked.len() == 1, heart.heard);
+    let (is_first_unacked, heard_at) = (heart.unacked.len() == 1, heart.heard);
     if !connection.is_open() || shared.is_suspended() {
         return;
     }
     if is_first_unacked {
-        connection.expect(Due::Silence, now.max(heard) + shared.silence(interval));
+        connection.expect(Due::Silence, now.max(heard_at) + shared.silence(interval));
     }
     if connection.hello.is_some() && connection.is_clear() {
         connection.expect(Due::Beat, now + interval + shared.slack(interval));

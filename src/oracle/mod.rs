@@ -234,20 +234,16 @@ impl Judge {
         self.counts.lost = lost;
         self.counts.duplicated = self.deliveries.duplicated;
         self.counts.delivered = self.deliveries.delivered;
-        let last = self.attempts.last;
+        let attempt = self.attempts.last;
         let unrecovered = self
             .outcomes
-            .finish(&self.view, &mut self.docket, recovery, last, until);
+            .finish(&self.view, &mut self.docket, recovery, attempt, until);
         let sees_delivery = self.view.shared.sees_delivery;
-        let duplicate = self.deliveries.first_duplicate;
-        let duplicate = duplicate.map(|(at, which)| (at, delivery::show(which)));
-        let mut not_judged = self.expectations.finish(
-            &mut self.docket,
-            &self.counts,
-            sees_delivery,
-            duplicate,
-            until,
-        );
+        let repeat = self.deliveries.first_duplicate;
+        let repeat = repeat.map(|(at, which)| (at, delivery::show(which)));
+        let mut not_judged =
+            self.expectations
+                .finish(&mut self.docket, &self.counts, sees_delivery, repeat, until);
         if overflow {
             let why = "more dispatches waited for delivery than are remembered";
             not_judged.push(("lost".to_owned(), why.to_owned()));
@@ -347,7 +343,7 @@ impl Judge {
     }
 
     /// A payload of the subject's.
-    fn from_subject(&mut self, place: usize, op: Opcode, d: &Json, bytes: u32) {
+    fn hear_subject(&mut self, place: usize, op: Opcode, d: &Json, bytes: u32) {
         let (view, docket) = (&mut self.view, &mut self.docket);
         let connection = &mut view.connections[place];
         close::payload(connection, &view.shared, docket);
@@ -442,7 +438,7 @@ impl Judge {
     }
 
     /// A payload that set out for the subject.
-    fn to_subject(&mut self, place: usize, frame: &ToSubject<'_>) {
+    fn hear_gateway(&mut self, place: usize, frame: &ToSubject<'_>) {
         let now = self.view.shared.now;
         let (view, docket) = (&mut self.view, &mut self.docket);
         let connection = &mut view.connections[place];
@@ -450,11 +446,10 @@ impl Judge {
         connection.settle(Due::Patience);
         match frame.op {
             Opcode::DISPATCH => self.dispatch(place, frame),
-            Opcode::HELLO => match connection.hello {
-                Some(_) => {
-                    connection.trouble = connection.trouble.or(Some((now, Trouble::Nonsense)))
-                }
-                None => {
+            Opcode::HELLO => {
+                if connection.hello.is_some() {
+                    connection.trouble = connection.trouble.or(Some((now, Trouble::Nonsense)));
+                } else {
                     let interval = hello_interval(frame.d).unwrap_or(view.shared.interval);
                     connection.hello = Some(Hello { at: now, interval });
                     heartbeat::hello(connection, &view.shared);
@@ -463,7 +458,7 @@ impl Judge {
                         reconnect::reached_main(view, docket);
                     }
                 }
-            },
+            }
             Opcode::HEARTBEAT_ACK => heartbeat::acked(connection, docket),
             Opcode::HEARTBEAT => heartbeat::requested(connection, &view.shared),
             Opcode::RECONNECT => {
@@ -683,9 +678,9 @@ impl Judge {
                     session.cut_replay = Some(s);
                 }
                 let early_op7 = matches!(cause, Cause::Op7 { before_hello: true });
-                let known = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
+                let lost = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
                 if early_op7 && view.shared.shards == 1 {
-                    for trail in known.filter(|trail| trail.failed + trail.refused == 0) {
+                    for trail in lost.filter(|trail| trail.failed + trail.refused == 0) {
                         trail.loss = Some((now, cause));
                     }
                 } else {
@@ -815,7 +810,7 @@ impl Judge {
                 d,
                 bytes,
                 ..
-            } => self.from_subject(place, *op, d, *bytes),
+            } => self.hear_subject(place, *op, d, *bytes),
             Seen::Frame {
                 fate, op, s, t, d, ..
             } if fate.arrives() => {
@@ -826,7 +821,7 @@ impl Judge {
                     t: t.as_deref(),
                     d,
                 };
-                self.to_subject(place, &frame);
+                self.hear_gateway(place, &frame);
             }
             Seen::Message {
                 from, fate, kind, ..
@@ -959,7 +954,7 @@ fn cause(connection: &view::Connection, now: Instant) -> Cause {
                 .hello
                 .map_or(Duration::MAX, |hello| hello.interval);
             let unacked = connection.heart.unacked_since();
-            if unacked.is_some_and(|beat| now - beat >= interval - interval / 20) {
+            if unacked.is_some_and(|beat| now - beat >= interval.saturating_sub(interval / 20)) {
                 Cause::Zombie
             } else {
                 Cause::Unknown

@@ -20,7 +20,7 @@ const RESUME_URL_TRIES: u32 = 5;
 /// More attempts than this in ten seconds are a tight loop: five a second.
 const TIGHT: (Duration, usize) = (Duration::from_secs(10), 50);
 /// More accepted connects than this in a minute hammer the gateway.
-const HAMMER: (Duration, usize) = (Duration::from_secs(60), 60);
+const HAMMER: (Duration, usize) = (Duration::from_mins(1), 60);
 /// Delays of a streak that are compared.
 const STREAK: usize = 5;
 

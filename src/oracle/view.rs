@@ -128,7 +128,7 @@ impl Shared {
     }
 }
 
-/// What a connection owes, and by when. Instant::FOREVER is: nothing.
+/// What a connection owes, and by when. `Instant::FOREVER` is: nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// A heartbeat.
@@ -227,6 +227,10 @@ pub(super) struct Hello {
 
 /// One connection, until both ends are done with it.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what faults do to a connection and whether its end was counted are independent of each other"
+)]
 pub(super) struct Connection {
     pub(super) number: u32,
     pub(super) port: Port,
@@ -781,9 +785,10 @@ const fn strikes_unnamed(action: &Action<Duration>) -> bool {
 fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
     match action {
         // Legal by construction: an ACK leaves within 0.9 I of its beat whatever the schedule says.
-        Action::Delay { frame, .. } => *frame != Event::Ack && *frame != Event::Dispatch,
+        Action::Delay { frame, .. } | Action::Duplicate { frame } => {
+            *frame != Event::Ack && *frame != Event::Dispatch
+        }
         Action::Withhold { frame } => *frame != Event::Dispatch,
-        Action::Duplicate { frame } => *frame != Event::Ack && *frame != Event::Dispatch,
         Action::Latency { by, .. } => *by >= interval / 8,
         Action::Send { op, .. } => matches!(
             *op,
