@@ -235,15 +235,20 @@ impl Judge {
         self.counts.duplicated = self.deliveries.duplicated;
         self.counts.delivered = self.deliveries.delivered;
         let attempt = self.attempts.last;
-        let unrecovered = self
-            .outcomes
-            .finish(&self.view, &mut self.docket, recovery, attempt, until);
+        let unrecovered =
+            self.outcomes
+                .finish(&self.view, &mut self.docket, recovery, attempt, until);
         let sees_delivery = self.view.shared.sees_delivery;
         let repeat = self.deliveries.first_duplicate;
         let repeat = repeat.map(|(at, which)| (at, delivery::show(which)));
-        let mut not_judged =
+        let mut not_judged = if is_complete {
             self.expectations
-                .finish(&mut self.docket, &self.counts, sees_delivery, repeat, until);
+                .finish(&mut self.docket, &self.counts, sees_delivery, repeat, until)
+        } else {
+            // What had not happened yet might have.
+            let why = "the trace ends before the watch does";
+            vec![("expectations".to_owned(), why.to_owned())]
+        };
         if overflow {
             let why = "more dispatches waited for delivery than are remembered";
             not_judged.push(("lost".to_owned(), why.to_owned()));
