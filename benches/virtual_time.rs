@@ -1,1 +1,3 @@
+//! Figures of virtual time.
+
 fn main() {}

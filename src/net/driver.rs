@@ -332,13 +332,14 @@ impl<'a> Driver<'a> {
             return;
         };
         match want {
-            Want::Open(id, url) => match port_of(&url) {
-                Some(port) => self.send(latency, Travel::Syn(id, port)),
-                None => {
+            Want::Open(id, url) => {
+                if let Some(port) = port_of(&url) {
+                    self.send(latency, Travel::Syn(id, port));
+                } else {
                     let end = End::Failed(format!("no such host in virtual time: {url}"));
                     self.send(latency, Travel::Failure(id, end));
                 }
-            },
+            }
             Want::Fetch(fetch, path) => self.send(latency, Travel::Request(fetch, path)),
             Want::Refused(_) => {}
             Want::Dropped(id) => self.forget(id),

@@ -148,10 +148,9 @@ impl SubjectSide {
     pub(super) fn tell(&mut self, now: Instant, notice: Notice, to: &mut Recorder<'_>) {
         match (&mut self.life, &notice) {
             (Life::Frozen(waiting), _) => return waiting.push(notice),
-            (Life::Dead, _) => return,
             (Life::Idle, Notice::Start(_)) => self.life = Life::Running,
-            // What a machine asked for and did not wait for: it stopped in the meantime.
-            (Life::Idle, Notice::Fetched(..)) => return,
+            // The dead hear nothing; and who stopped in the meantime does not wait for what was asked any more.
+            (Life::Dead, _) | (Life::Idle, Notice::Fetched(..)) => return,
             (Life::Idle | Life::Running, _) => {}
         }
         let input = match notice {

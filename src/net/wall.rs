@@ -354,7 +354,7 @@ pub(super) async fn run(
             (_, until) => until,
         };
         // A run with nothing due waits for its sockets alone.
-        let alarm = alarm.map_or(Duration::from_secs(3600), |at| at.since(Instant::ZERO));
+        let alarm = alarm.map_or(Duration::from_hours(1), |at| at.since(Instant::ZERO));
         let mut alarm = pin!(tokio::time::sleep_until(start + alarm));
         poll_fn(|cx| {
             if raised.as_mut().poll(cx).is_ready()

@@ -244,15 +244,16 @@ impl Judge {
             self.outcomes
                 .finish(&self.view, &mut self.docket, recovery, last_attempt, until);
         let sees_delivery = self.view.shared.sees_delivery;
-        let duplicate = self.deliveries.first_duplicate;
-        let duplicate = duplicate.map(|(at, which)| (at, delivery::show(which)));
-        let mut not_judged = self.expectations.finish(
-            &mut self.docket,
-            &self.counts,
-            sees_delivery,
-            duplicate,
-            until,
-        );
+        let repeat = self.deliveries.first_duplicate;
+        let repeat = repeat.map(|(at, which)| (at, delivery::show(which)));
+        let mut not_judged = if is_complete {
+            self.expectations
+                .finish(&mut self.docket, &self.counts, sees_delivery, repeat, until)
+        } else {
+            // What had not happened yet might have.
+            let why = "the trace ends before the watch does";
+            vec![("expectations".to_owned(), why.to_owned())]
+        };
         if overflow {
             let why = "more dispatches waited for delivery than are remembered";
             not_judged.push(("lost".to_owned(), why.to_owned()));
@@ -709,9 +710,9 @@ impl Judge {
                     session.cut_replay = Some(s);
                 }
                 let early_op7 = matches!(cause, Cause::Op7 { before_hello: true });
-                let known = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
+                let lost = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
                 if early_op7 && view.shared.shards == 1 {
-                    for trail in known.filter(|trail| trail.failed + trail.refused == 0) {
+                    for trail in lost.filter(|trail| trail.failed + trail.refused == 0) {
                         trail.loss = Some((now, cause));
                     }
                 } else {

@@ -28,7 +28,7 @@ pub(crate) fn plan(scenario: Scenario, subject: Name, seed: u64, clock: Clock) -
         seed: Seed(seed),
         clock,
         interval,
-        timeout: Some(Duration::from_secs(120)),
+        timeout: Some(Duration::from_mins(2)),
         keep_entries: true,
         schedule: None,
     }

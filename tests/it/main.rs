@@ -3,6 +3,7 @@
 mod architecture;
 mod carbon_table;
 mod cli;
+mod connect;
 mod determinism;
 mod faults;
 mod first_byte;
