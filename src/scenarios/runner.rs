@@ -202,6 +202,10 @@ pub fn run(
 }
 
 /// One run; and whether it was noisy.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a report says how long a run took on the wall clock; nothing in the run depends on it"
+)]
 fn once(
     plan: &Plan,
     setup: &Setup,

@@ -1,10 +1,12 @@
 //! Runs in virtual time, by the hundred, for the tests beside this file.
 
+pub(crate) use crate::lab::run;
+
+use crate::lab;
 use gwtool::net::Interrupt;
 use gwtool::oracle::{Effect, Finding};
-use gwtool::scenarios::runner::{self, Machine, Plan, usual_interval};
+use gwtool::scenarios::runner::{self, Machine, Plan};
 use gwtool::scenarios::{Outcome, Scenario, load};
-use gwtool::seed::Seed;
 use gwtool::subjects::Name;
 use gwtool::time::Duration;
 use gwtool::trace::{Clock, Entry, Observer, Seen};
@@ -18,20 +20,10 @@ pub(crate) fn scenarios(text: &str) -> Vec<Scenario> {
 /// A plan in virtual time, at the scenario's own interval or the usual one.
 pub(crate) fn plan(scenario: &Scenario, subject: Name, seed: u64) -> Plan {
     Plan {
-        scenario: scenario.clone(),
-        subject,
-        seed: Seed(seed),
-        clock: Clock::Virtual,
-        interval: scenario.interval.unwrap_or(usual_interval(Clock::Virtual)),
         timeout: None,
         keep_entries: false,
-        schedule: None,
+        ..lab::plan(scenario.clone(), subject, seed, Clock::Virtual)
     }
-}
-
-/// Runs it.
-pub(crate) fn run(plan: &Plan) -> Outcome {
-    run_before(plan, &mut [])
 }
 
 /// Runs it before observers.
