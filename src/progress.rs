@@ -72,6 +72,9 @@ pub struct Progress {
     now: Instant,
     /// When it was last asked whether the next phase begins, since the last entry that could change the answer.
     asked: Option<Instant>,
+    /// What `due` says, where nothing has changed it since it was found: it is asked for after everything that happens.
+    due: Option<Instant>,
+    is_due_known: bool,
 }
 
 /// What matters of a fault of the schedule.
@@ -162,6 +165,8 @@ impl Progress {
             exit: Exit::None,
             now: Instant::ZERO,
             asked: None,
+            due: None,
+            is_due_known: false,
         }
     }
 
@@ -181,7 +186,15 @@ impl Progress {
     }
 
     /// When the next phase begins if nothing happens until then. It may be in the past, and then `advance` has an answer.
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due(&mut self) -> Option<Instant> {
+        if !self.is_due_known {
+            self.due = self.find_due();
+            self.is_due_known = true;
+        }
+        self.due
+    }
+
+    fn find_due(&self) -> Option<Instant> {
         // What would be due if the schedule were spent was asked for before, unless it is still to come.
         let spent = self
             .next(true)
@@ -194,6 +207,7 @@ impl Progress {
     /// has come, and after every entry and whenever the schedule may have become spent.
     pub fn advance(&mut self, now: Instant, schedule_is_spent: bool) -> Option<Phase> {
         self.asked = self.asked.max(Some(now));
+        self.is_due_known = false;
         let (_, phase) = self.next(schedule_is_spent).filter(|(at, _)| *at <= now)?;
         Some(phase)
     }
@@ -427,6 +441,16 @@ impl Observer for Progress {
         }
         let at = entry.at;
         self.now = self.now.max(at);
+        // Traffic moves nothing.
+        match &entry.saw {
+            Seen::Delivered(_) | Seen::Log { .. } => return,
+            Seen::Frame {
+                op: Opcode::DISPATCH,
+                t,
+                ..
+            } if !matches!(t.as_deref(), Some("READY" | "RESUMED")) => return,
+            _ => self.is_due_known = false,
+        }
         if let Seen::Phase(_) | Seen::Struck { .. } | Seen::Healed { .. } = entry.saw {
             self.asked = None;
         }

@@ -202,7 +202,7 @@ impl<'a> Driver<'a> {
             let arrival = sooner(arrival, travel);
             let gateway = self.gateway.as_ref().and_then(GatewaySide::next_timer);
             let subject = self.subject.as_ref().and_then(SubjectSide::next_timer);
-            let progress = self.recorder.progress.as_ref().and_then(Progress::due);
+            let progress = self.recorder.progress.as_mut().and_then(Progress::due);
             let due = [
                 is_due(arrival, now).then_some(Class::Arrival),
                 is_due(gateway, now).then_some(Class::Gateway),
@@ -216,7 +216,7 @@ impl<'a> Driver<'a> {
             if is_due(progress, now) && self.advance() {
                 continue;
             }
-            let progress = self.recorder.progress.as_ref().and_then(Progress::due);
+            let progress = self.recorder.progress.as_mut().and_then(Progress::due);
             let progress = progress.filter(|at| *at > now);
             let next = [schedule, arrival, gateway, subject, progress];
             return next

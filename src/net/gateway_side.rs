@@ -142,6 +142,8 @@ pub(super) struct GatewaySide {
     scratch: Vec<u8>,
     /// The text of the frame that was traced last.
     encoded: Vec<u8>,
+    /// A buffer that came out of a link, for the next frame that goes into one.
+    spare: Vec<u8>,
 }
 
 impl GatewaySide {
@@ -169,6 +171,7 @@ impl GatewaySide {
             queue,
             scratch: vec![0; READ_SIZE],
             encoded: Vec::with_capacity(READ_SIZE),
+            spare: Vec::new(),
         }
     }
 
@@ -1000,7 +1003,7 @@ impl GatewaySide {
         self.trace_frame(now, number, frame, fate, to);
         if fate != Fate::Swallowed {
             // Just encoded for its length.
-            let mut bytes = Vec::new();
+            let mut bytes = std::mem::take(&mut self.spare);
             codec::frame(&mut bytes, Opening::Text, &self.encoded);
             self.write(now, number, bytes);
         }
@@ -1155,10 +1158,23 @@ impl GatewaySide {
             return;
         };
         match chunk {
-            Chunk::Bytes(bytes) if connection.unwritten.is_empty() => {
-                connection.unwritten = BytesMut::from(bytes.as_slice());
+            Chunk::Bytes(mut bytes) => {
+                // Nearly always the socket takes all of it at once.
+                let written =
+                    if connection.unwritten.is_empty() && connection.writing == Writing::Yes {
+                        let mut cx = Context::from_waker(&connection.waker);
+                        match Pin::new(&mut connection.transport).poll_write(&mut cx, &bytes) {
+                            Poll::Ready(Ok(n)) => n,
+                            Poll::Ready(Err(_)) => 0,
+                            Poll::Pending => 0,
+                        }
+                    } else {
+                        0
+                    };
+                connection.unwritten.extend_from_slice(&bytes[written..]);
+                bytes.clear();
+                self.spare = bytes;
             }
-            Chunk::Bytes(bytes) => connection.unwritten.extend_from_slice(&bytes),
             Chunk::Fin => connection.writing = Writing::Fin,
             Chunk::Rst => {
                 connection.transport.abort();

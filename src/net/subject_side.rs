@@ -63,6 +63,8 @@ enum Stage {
 struct Connection {
     stage: Stage,
     waker: Waker,
+    /// Whether something was sent that may not have left. What tungstenite sends by itself it flushes by itself.
+    is_unflushed: bool,
     url: String,
     /// Where it comes from, over TCP once it is connected.
     local: Option<SocketAddr>,
@@ -293,7 +295,9 @@ impl SubjectSide {
                 Stage::Open(socket) => {
                     let mut socket = Pin::new(&mut **socket);
                     // A write that fails is followed by a read that tells why.
-                    let _ = socket.as_mut().poll_flush(&mut cx);
+                    if connection.is_unflushed && socket.as_mut().poll_flush(&mut cx).is_ready() {
+                        connection.is_unflushed = false;
+                    }
                     match socket.poll_next(&mut cx) {
                         Poll::Pending => return,
                         Poll::Ready(Some(Ok(message))) => self.received(now, id, &message, to),
@@ -397,6 +401,7 @@ impl SubjectSide {
                     let opened = Connection {
                         stage,
                         waker,
+                        is_unflushed: false,
                         url: url_too,
                         local: None,
                         number: None,
@@ -459,9 +464,11 @@ impl SubjectSide {
         if let Some(Connection {
             stage: Stage::Open(socket),
             waker,
+            is_unflushed,
             ..
         }) = self.connections.get_mut(&id)
         {
+            *is_unflushed = true;
             // An error here (a closing connection, a full buffer) shows in the next read, or does not matter any more.
             let _ = Pin::new(&mut **socket).start_send(message);
             waker.wake_by_ref();

@@ -4,10 +4,9 @@
 //! sleeps. The driver polls what is in the queue and nothing else; it is quiet when both queues are empty, which is not the
 //! same as "every poll was pending": a handshake writes bytes and returns pending.
 
-use futures_util::task::AtomicWaker;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Whose socket it is.
@@ -24,25 +23,44 @@ pub(super) enum Key {
 /// The sockets that have been woken, in order.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    woken: Mutex<[VecDeque<Arc<Flag>>; 2]>,
-    driver: AtomicWaker,
+    woken: Mutex<Woken>,
+    /// How many there are, so that the driver, which asks after every single thing that it does, need not lock in vain.
+    count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Woken {
+    gateway: VecDeque<Arc<Flag>>,
+    others: VecDeque<Arc<Flag>>,
+    /// The driver, while it sleeps.
+    driver: Option<Waker>,
 }
 
 impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Woken> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next socket that has something to do; the gateway's come first. Its flag is down again when it is returned.
     pub(super) fn pop(&self) -> Option<Key> {
-        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        let [gateway, others] = &mut *woken;
-        let flag = gateway.pop_front().or_else(|| others.pop_front())?;
+        // Of what another thread puts in at this moment the driver is told before it sleeps.
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut woken = self.lock();
+        let flag = woken.gateway.pop_front();
+        let flag = flag.or_else(|| woken.others.pop_front())?;
+        self.count.fetch_sub(1, Ordering::Release);
+        drop(woken);
         flag.is_up.store(false, Ordering::Release);
         Some(flag.key)
     }
 
     /// Ready once a socket has been woken.
     pub(super) fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.driver.register(cx.waker());
-        let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        if woken.iter().all(VecDeque::is_empty) {
+        let mut woken = self.lock();
+        if woken.gateway.is_empty() && woken.others.is_empty() {
+            woken.driver = Some(cx.waker().clone());
             Poll::Pending
         } else {
             Poll::Ready(())
@@ -67,14 +85,17 @@ impl Wake for Flag {
         if self.is_up.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut woken = self
-            .queue
-            .woken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        woken[usize::from(!matches!(self.key, Key::Gateway(_)))].push_back(Arc::clone(self));
+        let mut woken = self.queue.lock();
+        match self.key {
+            Key::Gateway(_) => woken.gateway.push_back(Arc::clone(self)),
+            Key::Subject(_) | Key::Outside => woken.others.push_back(Arc::clone(self)),
+        }
+        self.queue.count.fetch_add(1, Ordering::Release);
+        let driver = woken.driver.take();
         drop(woken);
-        self.queue.driver.wake();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{Intents, Token};
 use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -83,9 +83,8 @@ impl fmt::Display for Opcode {
 pub type EventName = Cow<'static, str>;
 
 /// JSON text that is known to be well formed and is shared, not copied.
-#[derive(Clone, Serialize)]
-#[serde(transparent)]
-pub struct Json(Arc<RawValue>);
+#[derive(Clone)]
+pub struct Json(Arc<str>);
 
 impl Json {
     /// The JSON of a value.
@@ -93,24 +92,32 @@ impl Json {
     /// # Panics
     /// When the value cannot be JSON (a map with keys that are no strings); no type of gwtool's is such a value.
     pub fn of(value: &impl Serialize) -> Self {
-        Self(Arc::from(
-            serde_json::value::to_raw_value(value).expect("the value is representable as JSON"),
-        ))
+        let text = serde_json::to_string(value).expect("the value is representable as JSON");
+        Self(Arc::from(text))
+    }
+
+    /// A text that this crate has put together from parts that are JSON. Nothing that comes from outside may get here.
+    pub(crate) fn trusted(text: &str) -> Self {
+        debug_assert!(
+            serde_json::from_str::<&RawValue>(text).is_ok(),
+            "no JSON: {text}"
+        );
+        Self(Arc::from(text))
     }
 
     /// `null`.
     pub fn null() -> Self {
-        Self::of(&())
+        Self::trusted("null")
     }
 
     /// Checks that a text is JSON and takes it over.
     pub fn parse(text: impl Into<String>) -> Result<Self, serde_json::Error> {
-        RawValue::from_string(text.into()).map(|raw| Self(Arc::from(raw)))
+        RawValue::from_string(text.into()).map(|raw| Self(Arc::from(raw.get())))
     }
 
     /// The text.
     pub fn get(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 
     /// Reads it as a value of a type.
@@ -121,13 +128,21 @@ impl Json {
 
 impl From<&RawValue> for Json {
     fn from(raw: &RawValue) -> Self {
-        Self(Arc::from(raw.to_owned()))
+        Self(Arc::from(raw.get()))
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // There is no way to a raw value that does not look at its text again. It costs less than a trace's other end does.
+        let raw: &RawValue = self.read().map_err(serde::ser::Error::custom)?;
+        raw.serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(from).map(|raw| Self(Arc::from(raw)))
+        Box::<RawValue>::deserialize(from).map(|raw| Self::from(&*raw))
     }
 }
 

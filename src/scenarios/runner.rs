@@ -81,7 +81,7 @@ impl Plan {
     }
 
     /// Everything that decides the run, drawn.
-    fn setup(&self) -> Setup {
+    pub fn setup(&self) -> Setup {
         let Self {
             scenario,
             subject,
