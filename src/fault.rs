@@ -573,14 +573,15 @@ pub enum Action<T> {
 /// Bytes as hexadecimal text.
 mod hex {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+    use std::fmt::Write as _;
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(
-            &bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>(),
-        )
+        let mut text = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        to.serialize_str(&text)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
@@ -709,8 +710,8 @@ impl<T> Action<T> {
         match self {
             Self::Close {
                 code: Some(code), ..
-            } => code.is_fatal(),
-            Self::RefuseResume {
+            }
+            | Self::RefuseResume {
                 by: Refusal::Close(Some(code)),
             }
             | Self::RefuseIdentify {

@@ -17,6 +17,38 @@ pub struct News {
     pub what: What,
 }
 
+impl News {
+    /// Shows every text that may come from outside to `change`.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        match &mut self.what {
+            What::Connecting { url: text, .. }
+            | What::Log { text, .. }
+            | What::Reconnect { cause: text, .. } => change(text),
+            What::Ready {
+                session,
+                resume_url,
+                ..
+            } => {
+                change(session);
+                change(resume_url);
+            }
+            What::Events { counts, .. } => counts.iter_mut().for_each(|(name, _)| change(name)),
+            What::Ended { end, close, .. } => {
+                if let End::Failed(text) = end {
+                    change(text);
+                }
+                if let Some((_, reason)) = close {
+                    change(reason);
+                }
+            }
+            What::State { .. }
+            | What::Hello { .. }
+            | What::Resumed { .. }
+            | What::Heartbeat { .. } => {}
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
@@ -55,11 +87,6 @@ pub enum What {
         /// How many dispatches were replayed.
         replayed: u64,
     },
-    /// The sequence number stands here; told now and then, not for every dispatch.
-    Sequence {
-        /// The last one received.
-        seq: u64,
-    },
     /// A heartbeat was ACKed.
     Heartbeat {
         /// Where.
@@ -71,6 +98,8 @@ pub enum What {
     Events {
         /// How many of each.
         counts: Vec<(String, u64)>,
+        /// The last sequence number received.
+        seq: Option<u64>,
     },
     /// A connection is over.
     Ended {
@@ -117,6 +146,8 @@ pub enum Finish {
     Unreachable {
         /// Why.
         why: String,
+        /// What the far end said to it, line by line: headers, a body.
+        said: Vec<String>,
     },
     /// By the client itself.
     GaveUp {
@@ -155,4 +186,19 @@ pub struct Summary {
     pub round_trips: Option<RoundTrips>,
     /// Events by name, the most frequent first.
     pub events: Vec<(String, u64)>,
+}
+
+impl Summary {
+    /// Shows every text that may come from outside to `change`.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        match &mut self.finish {
+            Finish::Asked | Finish::NeverReady => {}
+            Finish::Fatal { reason, .. } | Finish::GaveUp { reason } => change(reason),
+            Finish::Unreachable { why, said } => {
+                change(why);
+                said.iter_mut().for_each(&mut change);
+            }
+        }
+        self.events.iter_mut().for_each(|(name, _)| change(name));
+    }
 }

@@ -102,7 +102,7 @@ impl Default for IdentifyLimit {
     fn default() -> Self {
         Self {
             starts: 1000,
-            reset_after: Duration::from_secs(86_400),
+            reset_after: Duration::from_hours(24),
             max_concurrency: 1,
         }
     }

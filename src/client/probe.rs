@@ -7,11 +7,12 @@
 use crate::machine::{ConnectionId, Input, Level, Machine, Message, Output, Status, Timer};
 use crate::protocol::{ClientFrame, CloseCode, Envelope, Opcode};
 use crate::time::{Duration, Instant, show};
+use serde::Deserialize;
 use std::collections::VecDeque;
 
 /// How many heartbeats are sent: enough for a first impression of the round trip.
 const BEATS: u32 = 3;
-/// From one to the next; sooner than the gateway asks for, which it allows.
+/// From one to the next, at most: sooner than Discord asks for, which it allows.
 const SPACING: Duration = Duration::from_secs(1);
 /// The one connection there is.
 const ONLY: ConnectionId = ConnectionId(1);
@@ -45,6 +46,8 @@ enum State {
     Beating {
         sent: u32,
         at: Instant,
+        /// How long after an ACK the next one follows.
+        spacing: Duration,
         round_trip: Option<Duration>,
     },
     /// The close handshake is under way; it then says why it ends.
@@ -82,11 +85,12 @@ impl Probe {
         });
     }
 
-    fn beat(&mut self, now: Instant, sent: u32) {
+    fn beat(&mut self, now: Instant, sent: u32, spacing: Duration) {
         let round_trip = self.round_trip();
         self.state = State::Beating {
             sent: sent + 1,
             at: now,
+            spacing,
             round_trip,
         };
         let text = ClientFrame::Heartbeat(None).encode();
@@ -134,6 +138,10 @@ impl Probe {
     }
 
     fn on_message(&mut self, now: Instant, message: Message<'_>) {
+        #[derive(Deserialize)]
+        struct Hello {
+            heartbeat_interval: u64,
+        }
         let frame = match message {
             Message::Text(text) => Envelope::read(text),
             Message::Binary(bytes) => Envelope::read_bytes(bytes),
@@ -143,17 +151,24 @@ impl Probe {
             Err(error) => return self.close(Some(format!("the gateway sent what is {error}"))),
         };
         match (frame.op, &mut self.state) {
-            (Opcode::HELLO, State::AwaitingHello) => self.beat(now, 0),
+            (Opcode::HELLO, State::AwaitingHello) => {
+                // A gateway that wants them faster gets them faster; nonsense is as good as no wish.
+                let asked = frame.payload::<Hello>().map_or(SPACING, |hello| {
+                    Duration::from_millis(hello.heartbeat_interval) / 2
+                });
+                self.beat(now, 0, asked.min(SPACING));
+            }
             (
                 Opcode::HEARTBEAT_ACK,
                 State::Beating {
                     sent,
                     at,
+                    spacing,
                     round_trip,
                 },
             ) => {
                 *round_trip = Some(now - *at);
-                let (sent, took) = (*sent, now - *at);
+                let (sent, spacing, took) = (*sent, *spacing, now - *at);
                 self.outputs.push_back(Output::Disarm { timer: DEADLINE });
                 self.log(format!(
                     "heartbeat {sent} was acknowledged after {}",
@@ -162,15 +177,15 @@ impl Probe {
                 if sent < BEATS {
                     self.outputs.push_back(Output::Arm {
                         timer: NEXT,
-                        at: now + SPACING,
+                        at: now + spacing,
                     });
                 } else {
                     self.close(None);
                 }
             }
-            (Opcode::HEARTBEAT, State::Beating { sent, .. }) => {
-                let sent = *sent;
-                self.beat(now, sent);
+            (Opcode::HEARTBEAT, State::Beating { sent, spacing, .. }) => {
+                let (sent, spacing) = (*sent, *spacing);
+                self.beat(now, sent, spacing);
             }
             // Anything else is the business of a client that stays.
             _ => {}
@@ -216,9 +231,9 @@ impl Machine for Probe {
                 Input::Ended { end, .. },
                 State::Connecting | State::AwaitingHello | State::Beating { .. },
             ) => self.stop(Some(end.to_string())),
-            (Input::Fired(NEXT), State::Beating { sent, .. }) => {
-                let sent = *sent;
-                self.beat(now, sent);
+            (Input::Fired(NEXT), State::Beating { sent, spacing, .. }) => {
+                let (sent, spacing) = (*sent, *spacing);
+                self.beat(now, sent, spacing);
             }
             (Input::Fired(DEADLINE), State::Connecting) => {
                 self.outputs.push_back(Output::Abort { connection: ONLY });

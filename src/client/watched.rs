@@ -3,7 +3,7 @@
 //! Nothing of the machine is looked into, so that any machine can be watched. News is taken with [`Ear::next`] by whoever
 //! prints it. Dispatches are counted, not told one by one; the counts are told with the next ACK.
 
-use crate::machine::{ConnectionId, End, Input, Level, Machine, Message, Output, Status};
+use crate::machine::{ConnectionId, End, Input, Level, Machine, Message, Output, Response, Status};
 use crate::news::{News, RoundTrips, What};
 use crate::protocol::{CloseCode, Envelope, Opcode};
 use crate::time::{Duration, Instant};
@@ -37,12 +37,21 @@ pub struct Figures {
     pub resumes: u32,
     /// Events by name.
     pub events: BTreeMap<String, u64>,
-    /// Why the first connection could not be made, if it could not.
-    pub first_failure: Option<String>,
+    /// Why the first connection could not be made, if it could not. Nothing is told after it.
+    pub first_failure: Option<Failure>,
     /// The last Close of the gateway's.
     pub last_close: Option<(Option<CloseCode>, String)>,
     /// Why the machine ended by itself; `Some(None)` where it was asked to.
     pub stopped: Option<Option<String>>,
+}
+
+/// Why the first connection could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In a few words.
+    pub why: String,
+    /// What the far end said to it, line by line: headers, a body.
+    pub said: Vec<String>,
 }
 
 #[derive(Default)]
@@ -52,6 +61,8 @@ struct Heard {
     state: &'static str,
     /// Whether any upgrade succeeded.
     has_opened: bool,
+    /// Whether the machine was told to stop: what it drops then has not failed.
+    is_stopping: bool,
     /// The last line that the client logged: why it does what it does next.
     last_line: String,
     /// When the last heartbeat was sent, on which connection.
@@ -116,7 +127,17 @@ impl Ear {
 
 impl Heard {
     fn tell(&mut self, at: Instant, what: What) {
+        if self.figures.first_failure.is_some() {
+            return;
+        }
         self.news.push_back(News { at, what });
+    }
+
+    /// The first connection cannot be made.
+    fn fail(&mut self, failure: Failure) {
+        if !self.has_opened && !self.is_stopping {
+            self.figures.first_failure.get_or_insert(failure);
+        }
     }
 
     fn hear_input(&mut self, now: Instant, input: &Input<'_>) {
@@ -131,9 +152,6 @@ impl Heard {
                 self.figures.last_close.clone_from(&self.close);
             }
             Input::Ended { connection, end } => {
-                if !self.has_opened && self.figures.first_failure.is_none() {
-                    self.figures.first_failure = Some(why(end));
-                }
                 let close = self.close.take();
                 let what = What::Ended {
                     connection: connection.0,
@@ -141,19 +159,18 @@ impl Heard {
                     close,
                 };
                 self.tell(now, what);
+                self.fail(Failure::of_end(end));
             }
-            Input::Fetched { result, .. } if !self.has_opened => {
-                let failure = match result {
-                    Ok(response) if response.status == 200 => None,
-                    Ok(response) => Some(format!(
-                        "the REST API answered with HTTP {}: {}",
-                        response.status,
-                        String::from_utf8_lossy(&response.body)
-                    )),
-                    Err(error) => Some(format!("the REST API could not be asked: {error}")),
-                };
-                self.figures.first_failure = self.figures.first_failure.take().or(failure);
+            Input::Fetched { result, .. } => {
+                if let Some(failure) = Failure::of_answer(result) {
+                    self.fail(failure);
+                }
             }
+            // The machine's own alarm for the REST API's answer; it asks again later.
+            Input::Fired(timer) if timer.name == "rest" => {
+                self.fail(Failure::new("the REST API did not answer in time"));
+            }
+            Input::Stop => self.is_stopping = true,
             _ => {}
         }
     }
@@ -261,10 +278,8 @@ impl Heard {
             *self.figures.events.entry(name.clone()).or_default() += n;
         }
         counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        self.tell(now, What::Events { counts });
-        if let Some(seq) = self.seq {
-            self.tell(now, What::Sequence { seq });
-        }
+        let seq = self.seq;
+        self.tell(now, What::Events { counts, seq });
     }
 
     fn hear_output(&mut self, now: Instant, output: &Output, resumes: bool) {
@@ -288,8 +303,20 @@ impl Heard {
                     self.replayed = 0;
                 }
             }
+            Output::Abort { .. } => self.fail(Failure::new("no answer to the upgrade in time")),
             Output::Arm { timer, at } if timer.name == "wait" && self.has_opened => {
-                let cause = std::mem::take(&mut self.last_line);
+                let line = std::mem::take(&mut self.last_line);
+                // The cause says what the line would say again.
+                let is_said =
+                    |news: &News| matches!(&news.what, What::Log { text, .. } if *text == line);
+                if self.news.back().is_some_and(is_said) {
+                    self.news.pop_back();
+                }
+                // Without what follows from it: that is told beside it.
+                let cause = match line.rsplit_once(": ") {
+                    Some((cause, _)) => cause.to_owned(),
+                    None => line,
+                };
                 self.tell(
                     now,
                     What::Reconnect {
@@ -313,6 +340,9 @@ impl Heard {
             }
             Output::Stopped { reason } => {
                 self.tell_fresh(now);
+                if let Some(reason) = reason {
+                    self.fail(Failure::new(reason.clone()));
+                }
                 self.figures.stopped = Some(reason.clone());
             }
             Output::Died { message } => self.figures.stopped = Some(Some(message.clone())),
@@ -321,19 +351,54 @@ impl Heard {
     }
 }
 
-/// Why a connection could not be made, with all that the gateway said.
-fn why(end: &End) -> String {
-    let End::Rejected(response) = end else {
-        return end.to_string();
-    };
-    let mut text = format!("the upgrade was answered with HTTP {}", response.status);
-    for (name, value) in &response.headers {
-        text.push_str(&format!("\n  {name}: {value}"));
+impl Failure {
+    fn new(why: impl Into<String>) -> Self {
+        let (why, said) = (why.into(), Vec::new());
+        Self { why, said }
     }
-    if !response.body.is_empty() {
-        text.push_str(&format!("\n  {}", String::from_utf8_lossy(&response.body)));
+
+    /// A connection ended before it was open.
+    fn of_end(end: &End) -> Self {
+        let why = end.to_string();
+        let said = match end {
+            End::Rejected(response) => said(response),
+            _ => Vec::new(),
+        };
+        Self { why, said }
     }
-    text
+
+    /// What the REST API answered, if it named no gateway.
+    fn of_answer(result: &Result<Response, String>) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(rename = "url")]
+            _url: String,
+        }
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                return Some(Self::new(format!(
+                    "the REST API could not be asked: {error}"
+                )));
+            }
+        };
+        let why = match response.status {
+            200 if serde_json::from_slice::<Named>(&response.body).is_ok() => return None,
+            200 => "the REST API answered without naming a gateway".to_owned(),
+            401 => "the REST API rejects the token with HTTP 401: check `DISCORD_TOKEN`".to_owned(),
+            status => format!("the REST API answered with HTTP {status}"),
+        };
+        let said = said(response);
+        Some(Self { why, said })
+    }
+}
+
+/// All that an HTTP response says beside its status.
+fn said(response: &Response) -> Vec<String> {
+    let headers = response.headers.iter();
+    let headers = headers.map(|(name, value)| format!("{name}: {value}"));
+    let body = String::from_utf8_lossy(&response.body);
+    headers.chain(body.lines().map(str::to_owned)).collect()
 }
 
 impl Machine for Watched {

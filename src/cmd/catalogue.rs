@@ -3,6 +3,7 @@
 use super::args::Time;
 use super::failure::Failure;
 use super::output::Color;
+use crate::scenarios::load::SelectError;
 use crate::scenarios::{Scenario, catalogue, load};
 use crate::trace::Clock;
 use std::fs;
@@ -40,7 +41,7 @@ impl Choice {
         };
         let text = read(file)?;
         let own = load(&text, file, clock, color)?;
-        load::merge(shipped, own).map_err(|error| Failure::of(&error))
+        load::merge(shipped, own).map_err(|error| refused(&error))
     }
 
     /// Those that are meant, in the order of the catalogue; no names mean all. Never none.
@@ -49,14 +50,13 @@ impl Choice {
         all: &'a [Scenario],
         names: &[String],
     ) -> Result<Vec<&'a Scenario>, Failure> {
-        let selected = load::select(all, names, &self.tags, &self.skip)
-            .map_err(|error| Failure::of(&error))?;
-        if selected.is_empty() {
-            return Err(Failure::new("no scenario is left to run")
-                .hint("list scenarios and their tags with `gwtool scenarios`"));
-        }
-        Ok(selected)
+        load::select(all, names, &self.tags, &self.skip).map_err(|error| refused(&error))
     }
+}
+
+/// A choice that cannot be made, with the way out.
+pub fn refused(error: &SelectError) -> Failure {
+    Failure::of(error).hint(error.hint())
 }
 
 /// The text of a scenario file.

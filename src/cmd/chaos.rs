@@ -96,6 +96,7 @@ pub fn run(args: &Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure>
     let report = Report {
         runs: done.runs,
         planned,
+        is_interrupted: stop.is_raised(),
         is_strict: args.strict,
         took: began.elapsed(),
     };

@@ -3,6 +3,7 @@
 use super::args::{Format, duration, interval};
 use super::failure::Failure;
 use super::{Shared, exit, output};
+use crate::machine::Level;
 use crate::net::Interrupt;
 use crate::net::connect::{self, Target};
 use crate::protocol::Token;
@@ -26,8 +27,8 @@ pub struct Args {
     /// Connect to Discord with the token of `DISCORD_TOKEN`
     #[arg(long, conflicts_with = "url")]
     discord: bool,
-    /// Only connect, read HELLO and have one heartbeat ACKed; needs no token
-    #[arg(long)]
+    /// Only connect, read HELLO and have some heartbeats ACKed; needs no token
+    #[arg(long, conflicts_with = "api")]
     probe: bool,
     /// Send the token of `DISCORD_TOKEN` to URL, whoever that is
     #[arg(long, requires = "url", conflicts_with = "probe")]
@@ -114,7 +115,7 @@ pub fn run(args: Args, shared: Shared, interrupt: &Interrupt) -> Result<u8, Fail
 }
 
 fn plan(args: Args) -> Result<connect::Plan, Failure> {
-    let sends_token = (args.discord || args.api.is_some() || args.send_token) && !args.probe;
+    let sends_token = args.api.is_some() || args.send_token || (args.discord && !args.probe);
     let token = sends_token.then(token).transpose()?;
     let target = match (args.url, args.api) {
         (Some(url), _) => Target::Gateway(url),
@@ -155,7 +156,6 @@ fn tell(news: &News, format: Format, shared: Shared) -> Result<(), Failure> {
 }
 
 const fn is_told(what: &What, shared: Shared) -> bool {
-    use crate::machine::Level;
     match what {
         What::Ended { .. } | What::Reconnect { .. } => true,
         What::Log { level, .. } => match level {
@@ -163,7 +163,6 @@ const fn is_told(what: &What, shared: Shared) -> bool {
             Level::Info => !shared.quiet,
             Level::Debug => shared.verbose > 0,
         },
-        What::Sequence { .. } => shared.verbose > 0,
         _ => !shared.quiet,
     }
 }
@@ -208,10 +207,13 @@ mod tests {
             after: Duration::ZERO,
             resumes: true,
         };
-        let sequence = What::Sequence { seq: 1 };
+        let debug = What::Log {
+            level: Level::Debug,
+            text: String::new(),
+        };
         assert!(is_told(&reconnect, shared(0, true)));
-        assert!(!is_told(&sequence, shared(0, false)));
-        assert!(is_told(&sequence, shared(1, false)));
+        assert!(!is_told(&debug, shared(0, false)));
+        assert!(is_told(&debug, shared(1, false)));
         assert!(!is_told(&What::State { state: "ready" }, shared(0, true)));
     }
 }

@@ -124,7 +124,7 @@ fn shown(name: &str) -> Result<String, Failure> {
     }
     let all = Choice::default().all(Clock::Virtual, output::Color::Never)?;
     let names = [name.to_owned()];
-    let found = load::select(&all, &names, &[], &[]).map_err(|error| Failure::of(&error))?;
+    let found = load::select(&all, &names, &[], &[]).map_err(|error| catalogue::refused(&error))?;
     // An alias or a variant stands in the file under the name of its scenario.
     let base = |one: &&Scenario| source(&one.name).or_else(|| source(one.name.split('/').next()?));
     match found.first().and_then(base) {
@@ -141,7 +141,7 @@ fn checked(file: &Path, shared: Shared) -> Result<String, Failure> {
     catalogue::load(&text, file, Clock::Real, shared.color)?;
     let shipped = Choice::default().all(Clock::Virtual, shared.color)?;
     let count = plural(scenarios.len(), "scenario");
-    load::merge(shipped, scenarios).map_err(|error| Failure::of(&error))?;
+    load::merge(shipped, scenarios).map_err(|error| catalogue::refused(&error))?;
     Ok(format!(
         "{}: {count}, no problem\n",
         escape(&file.display().to_string())

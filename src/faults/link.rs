@@ -172,11 +172,11 @@ mod tests {
         Chunk::Bytes(text.as_bytes().to_vec())
     }
 
-    fn arrived(chunk: Chunk) -> Option<Arrival> {
-        Some(Arrival {
+    fn arrived(chunk: Chunk) -> Arrival {
+        Arrival {
             chunk,
             is_swallowed: false,
-        })
+        }
     }
 
     #[test]
@@ -189,12 +189,12 @@ mod tests {
         link.push(at(2), Chunk::Fin);
         assert_eq!(link.next_arrival(), Some(at(10)));
         assert_eq!(link.pop(at(9)), None);
-        assert_eq!(link.pop(at(10)), arrived(bytes("a")));
+        assert_eq!(link.pop(at(10)), Some(arrived(bytes("a"))));
         assert_eq!(link.next_arrival(), Some(at(16)));
-        assert_eq!(link.pop(at(16)), arrived(bytes("b")));
+        assert_eq!(link.pop(at(16)), Some(arrived(bytes("b"))));
         assert_eq!(
             link.pop(at(16)),
-            arrived(Chunk::Fin),
+            Some(arrived(Chunk::Fin)),
             "a FIN does not overtake the bytes before it"
         );
     }
@@ -204,7 +204,7 @@ mod tests {
         let mut link = Link::new(MS);
         link.push(at(0), bytes("a"));
         link.push(at(0), bytes("b"));
-        assert_eq!(link.pop(at(1)), arrived(bytes("ab")));
+        assert_eq!(link.pop(at(1)), Some(arrived(bytes("ab"))));
     }
 
     #[test]
@@ -237,14 +237,14 @@ mod tests {
         link.hold();
         link.push(at(1), bytes("b"));
         link.push(at(2), Chunk::Fin);
-        assert_eq!(link.pop(at(10)), arrived(bytes("a")));
+        assert_eq!(link.pop(at(10)), Some(arrived(bytes("a"))));
         assert_eq!(link.next_arrival(), None);
         link.release(at(50));
         link.push(at(50), bytes("c"));
         assert_eq!(link.next_arrival(), Some(at(60)));
-        assert_eq!(link.pop(at(60)), arrived(bytes("b")));
-        assert_eq!(link.pop(at(60)), arrived(Chunk::Fin));
-        assert_eq!(link.pop(at(60)), arrived(bytes("c")));
+        assert_eq!(link.pop(at(60)), Some(arrived(bytes("b"))));
+        assert_eq!(link.pop(at(60)), Some(arrived(Chunk::Fin)));
+        assert_eq!(link.pop(at(60)), Some(arrived(bytes("c"))));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! would cancel itself.
 
 use bytes::{Buf as _, BytesMut};
+use std::fmt::Write as _;
 use std::io::Cursor;
 use tokio_tungstenite::tungstenite::handshake::machine::TryParse;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
@@ -247,14 +248,16 @@ pub(super) fn http_response(status: u16, headers: &[(String, String)], body: &st
         .ok()
         .and_then(|status| status.canonical_reason())
         .unwrap_or("Unknown");
+    // Writing into a String cannot fail.
     let mut text = format!("HTTP/1.1 {status} {reason}\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
-    text.push_str(&format!(
+    let _ = write!(
+        text,
         "content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
-    ));
+    );
     text.into_bytes()
 }
 

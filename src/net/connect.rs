@@ -8,7 +8,7 @@ use super::wake::Queue;
 use super::wall::{self, Ended, Listeners, Outside};
 use super::{Interrupt, RunError};
 use crate::client::probe::Probe;
-use crate::client::watched::{Ear, Watched};
+use crate::client::watched::{Ear, Failure, Watched};
 use crate::client::{self, Discovery, Lifecycle};
 use crate::fault::{OnClose, Port};
 use crate::faults::injector::Injector;
@@ -20,6 +20,7 @@ use crate::server::gateway::Gateway;
 use crate::server::{self, Enforce};
 use crate::time::{Duration, Instant};
 use crate::trace::{Redactor, Vantage};
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::task::LocalSet;
@@ -156,11 +157,15 @@ pub fn run(
     let guard = guard_of(&plan.target, plan.token.is_some());
     let mut outside = Outside::new(&driver, listeners, api, token, tls).guarded_by(guard);
 
+    // The far end may say the token back to us, in a body or in a reason.
+    let hidden = Redactor::new(plan.token.clone().unwrap_or_else(|| Token::new("")));
     driver.begin([]);
     let local = LocalSet::new();
     let told = interrupt.clone();
     let mut lap = || {
         while let Some(news) = ear.next() {
+            let mut news = news;
+            news.each_text(|text| hide(&hidden, text));
             if tell(&news).is_break() {
                 told.raise();
             }
@@ -189,7 +194,15 @@ pub fn run(
     }
     drop((driver, outside, local));
     runtime.shutdown_background();
-    Ok(summary(&ear, ended, watched_for, plan.is_probe))
+    let mut summary = summary(&ear, ended, watched_for, plan.is_probe);
+    summary.each_text(|text| hide(&hidden, text));
+    Ok(summary)
+}
+
+fn hide(hidden: &Redactor, text: &mut String) {
+    if let Cow::Owned(shown) = hidden.text(text) {
+        *text = shown;
+    }
 }
 
 /// The query that every gateway URL needs, where the URL has none.
@@ -203,20 +216,24 @@ fn with_query(url: &str) -> String {
     }
 }
 
-/// To which gateways the token may go, whoever names them: a READY or a REST API can be anybody's.
+/// To which gateways the token may go, whoever names them: a READY or a REST API can be anybody's. Discord's own are
+/// always among them; otherwise it is the host that the user named, with TLS if it was named with TLS.
 fn guard_of(target: &Target, has_token: bool) -> wall::Guard {
-    let is_discord = |url: &Url| {
-        let host = url.host_str().unwrap_or_default();
-        url.scheme() == "wss" && (host == "discord.gg" || host.ends_with(".discord.gg"))
+    let named = match target {
+        _ if !has_token => return Box::new(|_| true),
+        Target::Gateway(url) | Target::Api(url) => Some(url.clone()),
+        Target::Discord | Target::Embedded { .. } => None,
     };
-    match target {
-        Target::Api(api) if has_token => {
-            let api = api.host_str().map(str::to_owned);
-            Box::new(move |url| url.host_str().map(str::to_owned) == api || is_discord(url))
-        }
-        Target::Discord if has_token => Box::new(is_discord),
-        _ => Box::new(|_| true),
-    }
+    Box::new(move |url| {
+        let host = url.host_str().unwrap_or_default();
+        let is_secure = url.scheme() == "wss";
+        let is_discord = is_secure && (host == "discord.gg" || host.ends_with(".discord.gg"));
+        let is_named = named.as_ref().is_some_and(|named| {
+            let must_be_secure = matches!(named.scheme(), "wss" | "https");
+            named.host_str() == Some(host) && (is_secure || !must_be_secure)
+        });
+        is_discord || is_named
+    })
 }
 
 fn summary(ear: &Ear, ended: Ended, watched: Duration, is_probe: bool) -> Summary {
@@ -227,9 +244,7 @@ fn summary(ear: &Ear, ended: Ended, watched: Duration, is_probe: bool) -> Summar
     });
     let gave_up = figures.stopped.clone().flatten();
     let finish = match (figures.first_failure, fatal, gave_up) {
-        (Some(why), _, _) if figures.identifies + figures.resumes == 0 => {
-            Finish::Unreachable { why }
-        }
+        (Some(Failure { why, said }), _, _) => Finish::Unreachable { why, said },
         (_, Some((code, reason)), _) if ended == Ended::Over => Finish::Fatal { code, reason },
         (_, _, Some(reason)) if ended == Ended::Over => Finish::GaveUp { reason },
         _ if is_probe && ear.round_trips().is_some() => Finish::Asked,
@@ -246,5 +261,44 @@ fn summary(ear: &Ear, ended: Ended, watched: Duration, is_probe: bool) -> Summar
         resumes: figures.resumes,
         round_trips: ear.round_trips(),
         events,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("it is a URL")
+    }
+
+    #[test]
+    fn a_token_goes_to_discord_over_tls_and_to_the_host_that_was_named() {
+        let api = Target::Api(url("http://127.0.0.1:8000/api"));
+        let secure = Target::Gateway(url("wss://gateway.example:4000"));
+        let cases = [
+            (&Target::Discord, "wss://gateway.discord.gg", true),
+            (
+                &Target::Discord,
+                "wss://gateway-us-east1-b.discord.gg",
+                true,
+            ),
+            (&Target::Discord, "ws://gateway.discord.gg", false),
+            (&Target::Discord, "wss://evildiscord.gg", false),
+            (&Target::Discord, "wss://discord.gg.example", false),
+            (&api, "ws://127.0.0.1:9000", true),
+            (&api, "ws://127.0.0.2:9000", false),
+            (&api, "wss://gateway.discord.gg", true),
+            (&secure, "wss://gateway.example:5000/?v=10", true),
+            (&secure, "ws://gateway.example:4000", false),
+            (&secure, "wss://resume.example:4000", false),
+        ];
+        for (target, to, may) in cases {
+            assert_eq!(guard_of(target, true)(&url(to)), may, "{target:?} → {to}");
+            assert!(
+                guard_of(target, false)(&url(to)),
+                "there is nothing to keep"
+            );
+        }
     }
 }

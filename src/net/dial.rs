@@ -74,7 +74,7 @@ pub(super) async fn connect(url: &Url, tls: &Tls) -> Result<Transport, End> {
                 };
             }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                last = End::Refused
+                last = End::Refused;
             }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => last = End::Reset,
             Err(error) => last = failed("failed to connect", &error),

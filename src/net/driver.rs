@@ -11,14 +11,12 @@
 use super::gateway_side::{Door, GatewaySide, SubjectAct};
 use super::pipe;
 use super::record::Recorder;
-use super::subject_side::{SubjectSide, Want};
+use super::subject_side::{Notice, SubjectSide, Want};
 use super::transport::Transport;
 use super::wake::{Key, Queue};
 use crate::fault::{Act, Kept, Port};
 use crate::faults::Listening;
-use crate::machine::{
-    Command, CommandId, ConnectionId, End, FetchId, Input, Machine, Response, Session,
-};
+use crate::machine::{Command, CommandId, ConnectionId, End, FetchId, Machine, Response, Session};
 use crate::progress::Progress;
 use crate::protocol::{Json, Opcode};
 use crate::seed::Draw;
@@ -334,13 +332,14 @@ impl<'a> Driver<'a> {
             return;
         };
         match want {
-            Want::Open(id, url) => match port_of(&url) {
-                Some(port) => self.send(latency, Travel::Syn(id, port)),
-                None => {
+            Want::Open(id, url) => {
+                if let Some(port) = port_of(&url) {
+                    self.send(latency, Travel::Syn(id, port));
+                } else {
                     let end = End::Failed(format!("no such host in virtual time: {url}"));
                     self.send(latency, Travel::Failure(id, end));
                 }
-            },
+            }
             Want::Fetch(fetch, path) => self.send(latency, Travel::Request(fetch, path)),
             Want::Refused(_) => {}
             Want::Dropped(id) => self.forget(id),
@@ -390,7 +389,7 @@ impl<'a> Driver<'a> {
                 subject.numbered(id, number);
                 subject.connected(id, transport);
             }
-            Travel::Failure(id, end) => subject.failed(now, id, end, to),
+            Travel::Failure(id, end) => subject.tell(now, Notice::Failed(id, end), to),
             Travel::Request(fetch, path) => match gateway.door(now, Port::Rest, to) {
                 Door::Open => {
                     let request = rest::Request {
@@ -407,7 +406,9 @@ impl<'a> Driver<'a> {
                 }
                 Door::Hangs => self.waiting.push(Waiting::Request(fetch, path)),
             },
-            Travel::Answer(fetch, result) => subject.fetched(now, fetch, result, to),
+            Travel::Answer(fetch, result) => {
+                subject.tell(now, Notice::Fetched(fetch, result), to);
+            }
         }
     }
 
@@ -441,9 +442,9 @@ impl<'a> Driver<'a> {
 
     // ---- The subject itself -------------------------------------------------------------------------------------------
 
-    fn tell(&mut self, input: Input<'_>) {
+    fn tell(&mut self, notice: Notice) {
         if let Some(subject) = &mut self.subject {
-            subject.tell(self.now, input, &mut self.recorder);
+            subject.tell(self.now, notice, &mut self.recorder);
         }
     }
 
@@ -454,13 +455,13 @@ impl<'a> Driver<'a> {
                 with_session: session.is_some(),
             },
         );
-        self.tell(Input::Start { session });
+        self.tell(Notice::Start(session));
     }
 
     /// Tells the subject to stop.
     pub(super) fn stop(&mut self) {
         self.remember_session();
-        self.tell(Input::Stop);
+        self.tell(Notice::Stop);
         self.attend();
     }
 
@@ -498,9 +499,9 @@ impl<'a> Driver<'a> {
             Act::Freeze | Act::Thaw => {
                 if let Some(subject) = &mut self.subject {
                     if act == Act::Freeze {
-                        subject.freeze()
+                        subject.freeze();
                     } else {
-                        subject.thaw()
+                        subject.thaw(self.now, &mut self.recorder);
                     }
                 }
             }
@@ -508,7 +509,7 @@ impl<'a> Driver<'a> {
                 for _ in 0..count {
                     self.commands += 1;
                     let id = CommandId(self.commands);
-                    self.tell(Input::Command(Command {
+                    self.tell(Notice::Command(Command {
                         id,
                         op,
                         d: payload_of(op),

@@ -254,7 +254,7 @@ impl GatewaySide {
         }
         match strike {
             Strike::Struck { fault, connection } => {
-                to.record(now, Seen::Struck { fault, connection })
+                to.record(now, Seen::Struck { fault, connection });
             }
             Strike::Healed { fault } => to.record(now, Seen::Healed { fault }),
             Strike::Silence {
@@ -737,9 +737,10 @@ impl GatewaySide {
 
     fn take(&mut self, now: Instant, number: u32, unit: Unit, fate: Fate, to: &mut Recorder<'_>) {
         match unit {
-            Unit::Message { bytes, is_binary } => match Envelope::read_bytes(&bytes) {
-                Ok(frame) => self.take_frame(now, number, &frame, bytes.len(), fate, to),
-                Err(_) => {
+            Unit::Message { bytes, is_binary } => {
+                if let Ok(frame) = Envelope::read_bytes(&bytes) {
+                    self.take_frame(now, number, &frame, bytes.len(), fate, to);
+                } else {
                     let kind = if is_binary { Kind::Binary } else { Kind::Text };
                     let text = to.text(&shortened(&bytes));
                     self.trace_message(now, number, Side::Subject, fate, kind, text, to);
@@ -749,7 +750,7 @@ impl GatewaySide {
                         self.react(now, to);
                     }
                 }
-            },
+            }
             Unit::Close { code, reason } => {
                 let code = code.map(CloseCode);
                 let from = Side::Subject;
@@ -1016,9 +1017,10 @@ impl GatewaySide {
         is_binary: bool,
         to: &mut Recorder<'_>,
     ) {
-        let (kind, opening) = match is_binary {
-            true => (Kind::Binary, Opening::Binary),
-            false => (Kind::Text, Opening::Text),
+        let (kind, opening) = if is_binary {
+            (Kind::Binary, Opening::Binary)
+        } else {
+            (Kind::Text, Opening::Text)
         };
         let text = shortened(payload);
         self.trace_message(now, number, Side::Gateway, Fate::Injected, kind, text, to);

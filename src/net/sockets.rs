@@ -230,7 +230,7 @@ async fn transcript(probe: Probe, mut near: Transport, mut far: Transport) -> St
             let mut socket = websocket(near).await;
             match socket.next().await.unwrap().unwrap() {
                 Message::Close(Some(frame)) => {
-                    seen.push(format!("close {}", u16::from(frame.code)))
+                    seen.push(format!("close {}", u16::from(frame.code)));
                 }
                 other => seen.push(format!("{other:?}")),
             }

@@ -7,7 +7,9 @@ use super::record::Recorder;
 use super::timers::Timers;
 use super::transport::Transport;
 use super::wake::{self, Key, Queue};
-use crate::machine::{ConnectionId, End, FetchId, Input, Machine, Message, Output, Response};
+use crate::machine::{
+    Command, ConnectionId, End, FetchId, Input, Machine, Message, Output, Response, Session,
+};
 use crate::protocol::CloseCode;
 use crate::time::Instant;
 use crate::trace::{Delivery, Seen};
@@ -86,15 +88,30 @@ pub(super) struct SubjectSide {
     life: Life,
 }
 
+/// Something that the machine is told and that is about no socket.
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// Begin.
+    Start(Option<Session>),
+    /// Shut down.
+    Stop,
+    /// The application gives a command.
+    Command(Command),
+    /// A REST request was answered, or failed.
+    Fetched(FetchId, Result<Response, String>),
+    /// A connect has failed.
+    Failed(ConnectionId, End),
+}
+
 /// Whether the machine still acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Life {
     /// It was not started, or has stopped.
     Idle,
     /// It runs.
     Running,
-    /// It gets no time and no input.
-    Frozen,
+    /// It gets no time and no input; this waits until it thaws.
+    Frozen(Vec<Notice>),
     /// It has come to an end that nobody asked for.
     Dead,
 }
@@ -129,31 +146,45 @@ impl SubjectSide {
 
     // ---- Life ---------------------------------------------------------------------------------------------------------
 
-    /// Tells the machine something that is about no socket.
-    pub(super) fn tell(&mut self, now: Instant, input: Input<'_>, to: &mut Recorder<'_>) {
-        if self.life == Life::Dead {
-            return;
+    /// Tells the machine something, as soon as it can take it.
+    pub(super) fn tell(&mut self, now: Instant, notice: Notice, to: &mut Recorder<'_>) {
+        match (&mut self.life, &notice) {
+            (Life::Frozen(waiting), _) => return waiting.push(notice),
+            (Life::Idle, Notice::Start(_)) => self.life = Life::Running,
+            // The dead hear nothing; and who stopped in the meantime does not wait for what was asked any more.
+            (Life::Dead, _) | (Life::Idle, Notice::Fetched(..)) => return,
+            (Life::Idle | Life::Running, _) => {}
         }
-        if matches!(input, Input::Start { .. }) && self.life == Life::Idle {
-            self.life = Life::Running;
-        }
+        let input = match notice {
+            Notice::Start(session) => Input::Start { session },
+            Notice::Stop => Input::Stop,
+            Notice::Command(command) => Input::Command(command),
+            Notice::Fetched(fetch, result) => Input::Fetched { fetch, result },
+            Notice::Failed(id, _) if !self.connections.contains_key(&id) => return,
+            Notice::Failed(id, end) => return self.ended(now, id, end, to),
+        };
         self.machine.handle(now, input);
         self.obey(now, to);
     }
 
     /// No time and no input from now on.
     pub(super) fn freeze(&mut self) {
-        if self.life == Life::Running {
-            self.life = Life::Frozen;
+        if matches!(self.life, Life::Running) {
+            self.life = Life::Frozen(Vec::new());
         }
     }
 
     /// Time and input again; whatever came in the meantime is there to be read before any timer fires.
-    pub(super) fn thaw(&mut self) {
-        if self.life == Life::Frozen {
-            self.life = Life::Running;
-            for connection in self.connections.values() {
-                connection.waker.wake_by_ref();
+    pub(super) fn thaw(&mut self, now: Instant, to: &mut Recorder<'_>) {
+        if !matches!(self.life, Life::Frozen(_)) {
+            return;
+        }
+        for connection in self.connections.values() {
+            connection.waker.wake_by_ref();
+        }
+        if let Life::Frozen(waiting) = std::mem::replace(&mut self.life, Life::Running) {
+            for notice in waiting {
+                self.tell(now, notice, to);
             }
         }
     }
@@ -211,19 +242,6 @@ impl SubjectSide {
         }
     }
 
-    /// The connect has failed.
-    pub(super) fn failed(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        end: End,
-        to: &mut Recorder<'_>,
-    ) {
-        if self.connections.contains_key(&id) {
-            self.ended(now, id, end, to);
-        }
-    }
-
     /// The gateway's end accepted a connection from this address and gave it a number.
     pub(super) fn accepted(&mut self, from: SocketAddr, number: u32) {
         let mut connections = self.connections.values_mut();
@@ -247,7 +265,7 @@ impl SubjectSide {
 
     /// Does what a socket has to be done.
     pub(super) fn poll(&mut self, now: Instant, id: ConnectionId, to: &mut Recorder<'_>) {
-        if self.life == Life::Frozen {
+        if matches!(self.life, Life::Frozen(_)) {
             return;
         }
         let Some(connection) = self.connections.get(&id) else {
@@ -357,7 +375,7 @@ impl SubjectSide {
 
     /// Carries out what the machine asks for.
     fn obey(&mut self, now: Instant, to: &mut Recorder<'_>) {
-        while self.life != Life::Dead
+        while !matches!(self.life, Life::Dead)
             && let Some(output) = self.machine.poll_output()
         {
             match output {
@@ -464,7 +482,7 @@ impl SubjectSide {
 
     /// When the subject's end has something to do by itself.
     pub(super) fn next_timer(&self) -> Option<Instant> {
-        if self.life == Life::Frozen {
+        if matches!(self.life, Life::Frozen(_)) {
             return None;
         }
         let drain = self.draining.iter().map(|(at, _)| *at).min();
@@ -497,19 +515,6 @@ impl SubjectSide {
         self.machine.handle(now, Input::Fired(timer));
         self.obey(now, to);
         Some(at)
-    }
-
-    /// The answer to a REST request.
-    pub(super) fn fetched(
-        &mut self,
-        now: Instant,
-        fetch: FetchId,
-        result: Result<Response, String>,
-        to: &mut Recorder<'_>,
-    ) {
-        if self.life == Life::Running {
-            self.tell(now, Input::Fetched { fetch, result }, to);
-        }
     }
 }
 

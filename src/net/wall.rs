@@ -9,7 +9,7 @@ use super::driver::{Driver, Next};
 use super::gateway_side::Door;
 use super::http::{self, Asked, Fetched};
 use super::listener::Listener;
-use super::subject_side::Want;
+use super::subject_side::{Notice, Want};
 use super::transport::Transport;
 use super::wake::{self, Key};
 use super::{Interrupt, RunError};
@@ -123,7 +123,8 @@ impl Outside {
         }
         while let Poll::Ready(Some((fetch, result))) = self.fetched.1.poll_recv(&mut cx) {
             if let Some(subject) = &mut driver.subject {
-                subject.fetched(driver.now, fetch, result, &mut driver.recorder);
+                let fetched = Notice::Fetched(fetch, result);
+                subject.tell(driver.now, fetched, &mut driver.recorder);
                 driver.attend();
             }
             has_done = true;
@@ -147,7 +148,8 @@ impl Outside {
                         let why = format!(
                             "the token must not go to `{host}`, which is not the host it was given for"
                         );
-                        subject.failed(driver.now, id, End::Failed(why), &mut driver.recorder);
+                        let failed = Notice::Failed(id, End::Failed(why));
+                        subject.tell(driver.now, failed, &mut driver.recorder);
                     }
                     _ => subject.dial(id, dial::dial(&url, &self.tls)),
                 }
@@ -352,7 +354,7 @@ pub(super) async fn run(
             (_, until) => until,
         };
         // A run with nothing due waits for its sockets alone.
-        let alarm = alarm.map_or(Duration::from_secs(3600), |at| at.since(Instant::ZERO));
+        let alarm = alarm.map_or(Duration::from_hours(1), |at| at.since(Instant::ZERO));
         let mut alarm = pin!(tokio::time::sleep_until(start + alarm));
         poll_fn(|cx| {
             if raised.as_mut().poll(cx).is_ready()

@@ -162,7 +162,11 @@ pub(super) fn shutdown(
     code: Option<CloseCode>,
     was_up: bool,
 ) {
-    if !was_up || !connection.is_open() || connection.is_struck || connection.trouble.is_some() {
+    if !was_up
+        || !connection.is_open()
+        || connection.damage.is_struck
+        || connection.trouble.is_some()
+    {
         return;
     }
     docket.is_open = true;

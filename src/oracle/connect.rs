@@ -7,7 +7,7 @@ use crate::protocol::Opcode;
 use crate::time::{Duration, show};
 
 /// The wait for an upgrade or a HELLO that mature clients stay below.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the judge remembers of discovery and of the first upgrade.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! What reached the application: D1, and the evidence for `lost`, `duplicated` and D5.
 //!
 //! Each session has a [`Ledger`] of the dispatches that were sent and not delivered yet; a delivered one leaves it, so that it
-//! stays short. Only numbered messages have to be delivered: whether a subject hands READY or GUILD_CREATE to its application
+//! stays short. Only numbered messages have to be delivered: whether a subject hands READY or `GUILD_CREATE` to its application
 //! is its own affair. What was abandoned with its session is never lost, and what the gateway sent twice never duplicated.
 
 use super::docket::Docket;
@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// RESUME confirmed everything up to a number.
-    pub(super) fn claim(&mut self, seq: u64, _highest: u64) {
+    pub(super) fn claim(&mut self, seq: u64) {
         for dispatch in self.pending.iter_mut().take_while(|p| p.s <= seq) {
             dispatch.is_claimed = true;
         }
@@ -252,7 +252,7 @@ pub(super) fn show(delivery: Delivery) -> String {
 /// How many dispatches were lost by the end, and whether some could not be followed.
 pub(super) fn lost(view: &View, known: &Deliveries, until: Instant) -> (u32, bool) {
     let is_sound =
-        |c: &&Connection| c.is_open() && c.is_clear() && !c.is_struck && c.trouble.is_none();
+        |c: &&Connection| c.is_open() && c.is_clear() && !c.damage.is_struck && c.trouble.is_none();
     let live: Vec<u32> = view
         .connections
         .iter()

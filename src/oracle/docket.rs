@@ -113,7 +113,9 @@ impl Docket {
                 let mut same = self.findings.iter_mut().rev();
                 let last = same.find(|f| f.id == rule.id && f.effect == effect);
                 if let Some(last) = last.filter(|_| more > 0) {
-                    last.seen.push_str(&format!(" (and {more} more)"));
+                    last.seen += " (and ";
+                    last.seen += &more.to_string();
+                    last.seen += " more)";
                 }
             }
         }

@@ -74,7 +74,7 @@ pub(super) fn requested(connection: &mut Connection, shared: &Shared) {
 /// An ACK set out.
 pub(super) fn acked(connection: &mut Connection, docket: &mut Docket) {
     let unacked = &mut connection.heart.unacked;
-    if unacked.len() > 1 && unacked.iter().any(|(_, requested)| *requested) {
+    if unacked.len() > 1 && unacked.iter().any(|(_, asked)| *asked) {
         docket.kept(Rule::H9);
     }
     unacked.clear();
@@ -94,28 +94,28 @@ pub(super) fn ack_from_subject(connection: &mut Connection, shared: &Shared, doc
 pub(super) fn beat(connection: &mut Connection, shared: &Shared, docket: &mut Docket) {
     let now = shared.now;
     let interval = connection.interval(shared);
-    let requested = connection.settle(Due::Request);
-    if requested {
+    let was_asked = connection.settle(Due::Request);
+    if was_asked {
         docket.kept(Rule::H5);
     }
     if connection.settle(Due::Beat) {
         docket.kept(gap_rule(connection, now));
     }
-    if !requested {
+    if !was_asked {
         pace(connection, shared, docket);
     }
     let heart = &mut connection.heart;
     heart.beats += 1;
     heart.last = Some(now);
     if heart.unacked.len() < UNACKED_MAX {
-        heart.unacked.push_back((now, requested));
+        heart.unacked.push_back((now, was_asked));
     }
-    let (is_first_unacked, heard) = (heart.unacked.len() == 1, heart.heard);
+    let (is_first_unacked, last_sign) = (heart.unacked.len() == 1, heart.heard);
     if !connection.is_open() || shared.is_suspended() {
         return;
     }
     if is_first_unacked {
-        connection.expect(Due::Silence, now.max(heard) + shared.silence(interval));
+        connection.expect(Due::Silence, now.max(last_sign) + shared.silence(interval));
     }
     if connection.hello.is_some() && connection.is_clear() {
         connection.expect(Due::Beat, now + interval + shared.slack(interval));
@@ -182,6 +182,7 @@ fn pace(connection: &mut Connection, shared: &Shared, docket: &mut Docket) {
 pub(super) fn number(
     connection: &Connection,
     session: Option<&mut Session>,
+    is_first: bool,
     shared: &Shared,
     docket: &mut Docket,
     d: &Json,
@@ -210,7 +211,7 @@ pub(super) fn number(
     let Some(session) = session else {
         // Nothing is known of a session that an earlier life may have handed over.
         return match carried {
-            Some(_) if !shared.with_session => {
+            Some(_) if is_first => {
                 sent(
                     Rule::H4,
                     docket,
@@ -226,7 +227,7 @@ pub(super) fn number(
         && connection.is_clear()
         && connection.is_open()
         && connection.trouble.is_none()
-        && !connection.is_struck
+        && !connection.damage.is_struck
         && !session.is_scrambled
         && !shared.is_suspended();
     let slack = shared.slack(connection.interval(shared));

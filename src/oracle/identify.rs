@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 /// The time in which a rate limit key may be used once.
 const SPACING: Duration = Duration::from_secs(5);
 /// The time over which IDENTIFYs are counted, and how many it may have: one every 5 s.
-const STORM: (Duration, usize) = (Duration::from_secs(60), 12);
+const STORM: (Duration, usize) = (Duration::from_mins(1), 12);
 
 /// What the judge remembers of IDENTIFYs.
 #[derive(Debug, Default)]
@@ -62,9 +62,9 @@ fn fault(fields: &Fields<'_>) -> Option<&'static str> {
     if !text(fields.token) {
         return Some("a `token` that is a string");
     }
-    if !fields
+    if fields
         .intents
-        .is_some_and(|raw| raw.get().parse::<u64>().is_ok())
+        .is_none_or(|raw| raw.get().parse::<u64>().is_err())
     {
         return Some("`intents` that are an integer");
     }
@@ -216,9 +216,9 @@ fn space(view: &mut View, docket: &mut Docket, number: u32, shard: Option<u32>) 
         }
     }
     let (window, most) = STORM;
-    let same = view.identifies.iter().rev().filter(same);
+    let mut same = view.identifies.iter().rev().filter(same);
     // As many as fit at the legal spacing may each arrive a little early.
-    if let Some((first, _)) = same.skip(most - 1).next() {
+    if let Some((first, _)) = same.nth(most - 1) {
         let span = now - *first;
         if span < window.saturating_sub(6 * epsilon) {
             docket.broken(Rule::B4, now, Some(number), || {

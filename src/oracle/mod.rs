@@ -35,7 +35,7 @@ use crate::fault::{Act, Port};
 use crate::progress::Progress;
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
-use crate::trace::{Entry, Fate, Header, Kind, Observer, Phase, Seen, Side};
+use crate::trace::{Entry, Fate, Header, Kind, Miss, Observer, Phase, Seen, Side};
 use serde::{Deserialize, Serialize};
 
 /// How binding a rule is.
@@ -230,24 +230,30 @@ impl Judge {
             Watch::Ended { at, is_complete } => (at, is_complete),
         };
         self.attempts.finish(&self.view, &mut self.docket, until);
+        if let Presence::Banned { at, crossing, .. } = self.view.shared.presence
+            && self.attempts.last.is_none_or(|last| last < at + crossing)
+        {
+            self.docket.kept(Rule::X1);
+        }
         let (lost, overflow) = delivery::lost(&self.view, &self.deliveries, until);
         self.counts.lost = lost;
         self.counts.duplicated = self.deliveries.duplicated;
         self.counts.delivered = self.deliveries.delivered;
-        let last = self.attempts.last;
-        let unrecovered = self
-            .outcomes
-            .finish(&self.view, &mut self.docket, recovery, last, until);
+        let last_attempt = self.attempts.last;
+        let unrecovered =
+            self.outcomes
+                .finish(&self.view, &mut self.docket, recovery, last_attempt, until);
         let sees_delivery = self.view.shared.sees_delivery;
-        let duplicate = self.deliveries.first_duplicate;
-        let duplicate = duplicate.map(|(at, which)| (at, delivery::show(which)));
-        let mut not_judged = self.expectations.finish(
-            &mut self.docket,
-            &self.counts,
-            sees_delivery,
-            duplicate,
-            until,
-        );
+        let repeat = self.deliveries.first_duplicate;
+        let repeat = repeat.map(|(at, which)| (at, delivery::show(which)));
+        let mut not_judged = if is_complete {
+            self.expectations
+                .finish(&mut self.docket, &self.counts, sees_delivery, repeat, until)
+        } else {
+            // What had not happened yet might have.
+            let why = "the trace ends before the watch does";
+            vec![("expectations".to_owned(), why.to_owned())]
+        };
         if overflow {
             let why = "more dispatches waited for delivery than are remembered";
             not_judged.push(("lost".to_owned(), why.to_owned()));
@@ -308,7 +314,6 @@ impl Judge {
 
     /// The subject began an attempt to connect.
     fn attempt(&mut self, connection: Option<u32>) {
-        close::connects(&self.view.shared, &mut self.docket, connection);
         let is_accepted = connection.is_some();
         self.attempts
             .began(&self.view, &mut self.docket, is_accepted);
@@ -316,29 +321,34 @@ impl Judge {
 
     fn accepted(&mut self, number: u32, port: Port) {
         self.counts.connections += 1;
+        // What the gateway does not read it cannot see: the new connection tells that the old one was left.
+        for place in 0..self.view.connections.len() {
+            let old = &mut self.view.connections[place];
+            if old.damage.is_unseen && old.left.is_none() {
+                old.settle_all();
+                let at = self.view.shared.now;
+                let how = How::Replaced;
+                old.left = Some(Ending { at, how });
+                self.lose(place);
+            }
+        }
+        close::connects(&self.view.shared, &mut self.docket, Some(number));
         self.attempt(Some(number));
         self.discovery
             .accepted(&self.view.shared, &mut self.docket, number);
-        for old in &mut self.view.connections {
-            // What the gateway does not read it cannot see: the new connection tells that the old one was left.
-            if old.is_unseen && old.left.is_none() {
-                let at = self.view.shared.now;
-                old.settle_all();
-                old.left = Some(Ending {
-                    at,
-                    how: How::Replaced,
-                });
-            }
-        }
         self.outcomes.accepted(&self.view, number);
         let place = self.view.accepted(number, port);
         connect::wait(&mut self.view.connections[place], &self.view.shared);
     }
 
     /// An attempt got no number.
-    fn missed(&mut self, port: Port) {
+    fn missed(&mut self, port: Port, why: Miss) {
         if port == Port::Rest {
             return;
+        }
+        // One that hung is seen when it is given up, and began who knows when.
+        if why == Miss::Refused {
+            close::connects(&self.view.shared, &mut self.docket, None);
         }
         self.attempt(None);
         self.discovery.doubt();
@@ -347,7 +357,7 @@ impl Judge {
     }
 
     /// A payload of the subject's.
-    fn from_subject(&mut self, place: usize, op: Opcode, d: &Json, bytes: u32) {
+    fn on_subject_frame(&mut self, place: usize, op: Opcode, d: &Json, bytes: u32) {
         let (view, docket) = (&mut self.view, &mut self.docket);
         let connection = &mut view.connections[place];
         close::payload(connection, &view.shared, docket);
@@ -372,13 +382,21 @@ impl Judge {
         let (serial, shard) = (connection.session, connection.shard);
         let serial = serial.or_else(|| self.view.trail(shard).session);
         let view = &mut self.view;
+        let is_first = view.sessions.is_empty() && !view.shared.with_session;
         let session = view
             .sessions
             .iter_mut()
             .rev()
             .find(|session| Some(session.serial) == serial);
         let connection = &view.connections[place];
-        heartbeat::number(connection, session, &view.shared, &mut self.docket, d);
+        heartbeat::number(
+            connection,
+            session,
+            is_first,
+            &view.shared,
+            &mut self.docket,
+            d,
+        );
     }
 
     /// One authentication a connection, unless op 9 asked for another.
@@ -442,7 +460,7 @@ impl Judge {
     }
 
     /// A payload that set out for the subject.
-    fn to_subject(&mut self, place: usize, frame: &ToSubject<'_>) {
+    fn on_gateway_frame(&mut self, place: usize, frame: &ToSubject<'_>) {
         let now = self.view.shared.now;
         let (view, docket) = (&mut self.view, &mut self.docket);
         let connection = &mut view.connections[place];
@@ -450,20 +468,18 @@ impl Judge {
         connection.settle(Due::Patience);
         match frame.op {
             Opcode::DISPATCH => self.dispatch(place, frame),
-            Opcode::HELLO => match connection.hello {
-                Some(_) => {
-                    connection.trouble = connection.trouble.or(Some((now, Trouble::Nonsense)))
+            Opcode::HELLO if connection.hello.is_some() => {
+                connection.trouble = connection.trouble.or(Some((now, Trouble::Nonsense)));
+            }
+            Opcode::HELLO => {
+                let interval = hello_interval(frame.d).unwrap_or(view.shared.interval);
+                connection.hello = Some(Hello { at: now, interval });
+                heartbeat::hello(connection, &view.shared);
+                self.discovery.confirm(&view.shared);
+                if connection.port == Port::Main {
+                    reconnect::reached_main(view, docket);
                 }
-                None => {
-                    let interval = hello_interval(frame.d).unwrap_or(view.shared.interval);
-                    connection.hello = Some(Hello { at: now, interval });
-                    heartbeat::hello(connection, &view.shared);
-                    self.discovery.confirm(&view.shared);
-                    if connection.port == Port::Main {
-                        reconnect::reached_main(view, docket);
-                    }
-                }
-            },
+            }
             Opcode::HEARTBEAT_ACK => heartbeat::acked(connection, docket),
             Opcode::HEARTBEAT => heartbeat::requested(connection, &view.shared),
             Opcode::RECONNECT => {
@@ -647,7 +663,8 @@ impl Judge {
         let (view, docket) = (&mut self.view, &mut self.docket);
         let now = view.shared.now;
         let connection = &mut view.connections[place];
-        if std::mem::replace(&mut connection.is_lost, true) || connection.life != view.shared.life {
+        let was_lost = connection.left.is_some() && connection.cut.is_some();
+        if was_lost || connection.life != view.shared.life {
             return;
         }
         let number = connection.number;
@@ -656,22 +673,32 @@ impl Judge {
         let (serial, replayed) = (connection.session, connection.replayed);
         let (was_cut, answered) = (connection.cut.is_some(), connection.hello.is_some());
         // A READY that was cut off on its way leaves a subject that cannot know of its session.
-        let knows = |at: Instant| connection.had_arrived(at, now) || connection.auths == 0;
-        let is_ban = matches!(view.shared.presence, Presence::Banned { .. });
+        let had_arrived = match auth {
+            Auth::Up { at } => connection.had_arrived(at, now),
+            _ => true,
+        };
+        // A Close and the next connect may cross: then the subject has come back before it is seen to leave.
+        let next = view.connections.iter().rev();
+        let mut next =
+            next.filter(|c| c.number > number && c.life == view.shared.life && c.is_open());
+        let next = next.next().filter(|_| view.shared.shards == 1);
+        let is_awaited = next.is_none() && view.shared.presence == Presence::Running;
+        let is_resolved = next.is_some_and(|next| next.auths > 0);
         if !answered {
             self.discovery.doubt();
         }
         match auth {
-            Auth::Up { at } => {
-                let cause = if knows(at) { cause } else { Cause::Unknown };
-                let trail = view.trail(shard);
-                trail.loss = Some((now, cause));
-                if !is_ban && view.shared.presence == Presence::Running {
+            Auth::Up { .. } => {
+                let cause = if had_arrived { cause } else { Cause::Unknown };
+                if !is_resolved {
+                    view.trail(shard).loss = Some((now, cause));
+                }
+                if is_awaited {
                     self.attempts.lost(Some(cause), now, Some(number));
                 }
             }
             Auth::Refused => {
-                if view.shared.presence == Presence::Running {
+                if is_awaited {
                     self.attempts.lost(Some(cause), now, Some(number));
                 }
             }
@@ -683,15 +710,15 @@ impl Judge {
                     session.cut_replay = Some(s);
                 }
                 let early_op7 = matches!(cause, Cause::Op7 { before_hello: true });
-                let known = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
+                let lost = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
                 if early_op7 && view.shared.shards == 1 {
-                    for trail in known.filter(|trail| trail.failed + trail.refused == 0) {
+                    for trail in lost.filter(|trail| trail.failed + trail.refused == 0) {
                         trail.loss = Some((now, cause));
                     }
                 } else {
                     reconnect::failed(view, docket, port, resumed, answered);
                 }
-                if !is_ban && view.shared.presence == Presence::Running {
+                if is_awaited {
                     let cause = Some(cause).filter(|_| was_cut || early_op7);
                     self.attempts.lost(cause, now, Some(number));
                 }
@@ -701,6 +728,9 @@ impl Judge {
 
     fn acted(&mut self, act: Act) {
         self.view.act(act);
+        if matches!(act, Act::Stop | Act::Restart) {
+            self.outcomes.told_to_stop();
+        }
         match act {
             Act::Stop => self.let_go(),
             Act::Restart | Act::Kill | Act::Start => {
@@ -743,7 +773,7 @@ impl Judge {
                 self.docket.is_open = true;
             }
             Seen::Phase(phase) => self.phase(*phase),
-            Seen::Missed { port, .. } => self.missed(*port),
+            Seen::Missed { port, why } => self.missed(*port, *why),
             Seen::Request { path, status, .. } => {
                 self.discovery.request(&self.view.shared, path);
                 self.identified.asked_limit |= *status == 200 && path.ends_with("/gateway/bot");
@@ -807,7 +837,7 @@ impl Judge {
             }
             Seen::Upgraded { .. } => {
                 connection.settle(Due::Patience);
-                connection.is_struck = true;
+                connection.damage.is_struck = true;
             }
             Seen::Frame {
                 from: Side::Subject,
@@ -815,7 +845,7 @@ impl Judge {
                 d,
                 bytes,
                 ..
-            } => self.from_subject(place, *op, d, *bytes),
+            } => self.on_subject_frame(place, *op, d, *bytes),
             Seen::Frame {
                 fate, op, s, t, d, ..
             } if fate.arrives() => {
@@ -826,7 +856,7 @@ impl Judge {
                     t: t.as_deref(),
                     d,
                 };
-                self.to_subject(place, &frame);
+                self.on_gateway_frame(place, &frame);
             }
             Seen::Message {
                 from, fate, kind, ..
@@ -959,7 +989,7 @@ fn cause(connection: &view::Connection, now: Instant) -> Cause {
                 .hello
                 .map_or(Duration::MAX, |hello| hello.interval);
             let unacked = connection.heart.unacked_since();
-            if unacked.is_some_and(|beat| now - beat >= interval - interval / 20) {
+            if unacked.is_some_and(|beat| now - beat >= interval / 20 * 19) {
                 Cause::Zombie
             } else {
                 Cause::Unknown

@@ -65,6 +65,8 @@ pub(super) struct Outcomes {
     pairs: Vec<Pair>,
     has_died: bool,
     gave_up: bool,
+    /// Ends that were asked for and have not come yet.
+    stops: u32,
     healed: bool,
     /// Authenticated connections that the subject left after the heal.
     replaced: u32,
@@ -90,6 +92,11 @@ fn outcome(
 }
 
 impl Outcomes {
+    /// The subject was told to stop: an end of its will follow.
+    pub(super) const fn told_to_stop(&mut self) {
+        self.stops += 1;
+    }
+
     /// Nothing is injected from here on.
     pub(super) const fn healed(&mut self) {
         self.healed = true;
@@ -125,8 +132,12 @@ impl Outcomes {
     /// The subject came to its end in good order.
     pub(super) fn stopped(&mut self, view: &mut View, docket: &mut Docket, reason: Option<&str>) {
         let now = view.shared.now;
-        let was = view.shared.presence;
-        if was == Presence::Running {
+        if self.stops > 0 && reason.is_none() {
+            // Asked for, though another life may have begun meanwhile; one that begins before may also have taken it back.
+            self.stops -= 1;
+            return;
+        }
+        if view.shared.presence == Presence::Running {
             self.early
                 .retain(|early| now - early.at > DEATH_SHOWS_WITHIN);
             if view.shared.ends == Ends::Recovered {

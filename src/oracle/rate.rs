@@ -10,7 +10,7 @@ use crate::time::{Duration, Instant, show};
 use std::collections::VecDeque;
 
 /// The time over which payloads are counted.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// The longest payload that a client may send.
 const BYTES_MAX: u32 = 4096;
 
@@ -44,7 +44,7 @@ pub(super) fn payload(
     } else {
         docket.kept(Rule::T3);
     }
-    if connection.is_unseen {
+    if connection.damage.is_unseen {
         return;
     }
     let allowed = budget(connection.interval(shared));

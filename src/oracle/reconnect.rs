@@ -20,7 +20,7 @@ const RESUME_URL_TRIES: u32 = 5;
 /// More attempts than this in ten seconds are a tight loop: five a second.
 const TIGHT: (Duration, usize) = (Duration::from_secs(10), 50);
 /// More accepted connects than this in a minute hammer the gateway.
-const HAMMER: (Duration, usize) = (Duration::from_secs(60), 60);
+const HAMMER: (Duration, usize) = (Duration::from_mins(1), 60);
 /// Delays of a streak that are compared.
 const STREAK: usize = 5;
 
@@ -298,6 +298,8 @@ pub(super) fn authenticates(
     {
         docket.kept(Rule::R8);
     }
+    // A session that was given up once is not given up again by the next IDENTIFY.
+    view.trail(shard).loss = Some((lost_at, Cause::Unknown));
     let is_resumable = serial
         .and_then(|serial| view.session(serial))
         .is_some_and(|s| s.dead.is_none_or(|dead| matches!(dead, Dead::Closed(_))));

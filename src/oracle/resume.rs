@@ -214,7 +214,7 @@ fn sequence(
         Some(_) => docket.kept(Rule::D5),
         None => {}
     }
-    session.ledger.claim(seq, session.highest);
+    session.ledger.claim(seq);
 }
 
 /// Whose Close it was that ends a session: only the subject's own with 1000 or 1001.

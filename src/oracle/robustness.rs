@@ -35,7 +35,7 @@ pub(super) fn settle(connection: &mut Connection, docket: &mut Docket, now: Inst
 pub(super) fn left(connection: &mut Connection, shared: &Shared, docket: &mut Docket) {
     settle(connection, docket, shared.now);
     let number = connection.number;
-    if connection.is_struck || connection.trouble.is_some() || shared.is_suspended() {
+    if connection.damage.is_struck || connection.trouble.is_some() || shared.is_suspended() {
         return;
     }
     if let Some((at, rule)) = connection.oddity {

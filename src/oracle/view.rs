@@ -128,7 +128,7 @@ impl Shared {
     }
 }
 
-/// What a connection owes, and by when. Instant::FOREVER is: nothing.
+/// What a connection owes, and by when; `FOREVER` stands for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// A heartbeat.
@@ -225,6 +225,27 @@ pub(super) struct Hello {
     pub(super) interval: Duration,
 }
 
+/// What faults did to a connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Damage {
+    /// One struck it that gives reason to leave.
+    pub(super) is_struck: bool,
+    /// Nothing, or not in time, gets through to the subject.
+    pub(super) is_deaf: bool,
+    /// What the subject sends is not seen, or not in time.
+    pub(super) is_unseen: bool,
+}
+
+impl Damage {
+    /// A fault struck.
+    fn add(&mut self, action: &Action<Duration>, interval: Duration) {
+        let (is_deaf, is_unseen) = veils(action);
+        self.is_struck |= gives_reason(action, interval);
+        self.is_deaf |= is_deaf;
+        self.is_unseen |= is_unseen;
+    }
+}
+
 /// One connection, until both ends are done with it.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -247,16 +268,9 @@ pub(super) struct Connection {
     pub(super) trouble: Option<(Instant, Trouble)>,
     /// Something unknown that is to be ignored, and when it was sent.
     pub(super) oddity: Option<(Instant, Rule)>,
-    /// A fault that gives reason to leave struck it.
-    pub(super) is_struck: bool,
-    /// Nothing, or not in time, gets through to the subject.
-    pub(super) is_deaf: bool,
-    /// What the subject sends is not seen, or not in time.
-    pub(super) is_unseen: bool,
+    pub(super) damage: Damage,
     pub(super) left: Option<Ending>,
     pub(super) cut: Option<Ending>,
-    /// Whether the end was already drawn conclusions from.
-    pub(super) is_lost: bool,
     /// Payloads that the subject sent.
     pub(super) frames: u64,
     pub(super) heart: Heart,
@@ -282,12 +296,9 @@ impl Connection {
             shard: None,
             trouble: None,
             oddity: None,
-            is_struck: false,
-            is_deaf: false,
-            is_unseen: false,
+            damage: Damage::default(),
             left: None,
             cut: None,
-            is_lost: false,
             frames: 0,
             heart: Heart::default(),
             budget: Budget::default(),
@@ -331,7 +342,7 @@ impl Connection {
 
     /// Whether both sides are heard in time, so that times on it mean something.
     pub(super) const fn is_clear(&self) -> bool {
-        !self.is_deaf && !self.is_unseen
+        !self.damage.is_deaf && !self.damage.is_unseen
     }
 
     /// Whether something that was sent at `sent` had arrived before the subject did what is seen now.
@@ -360,7 +371,7 @@ impl Connection {
         self.life != shared.life
             || shared.presence != Presence::Running
             || shared.is_suspended()
-            || self.is_struck
+            || self.damage.is_struck
             || self.trouble.is_some()
             || self.oddity.is_some_and(|(at, _)| now - at <= ODDITY)
             || self.cut.is_some()
@@ -621,6 +632,10 @@ impl View {
         let connection = &mut self.connections[place];
         connection.auth = Auth::Up { at: now };
         connection.replayed = None;
+        // An op 9 that was answered on the same connection is no reason to leave it any more.
+        let is_mended =
+            |(_, trouble): &mut (Instant, Trouble)| matches!(trouble, Trouble::Op9 { .. });
+        connection.trouble.take_if(is_mended);
         let (session, shard) = (connection.session, connection.shard);
         let trail = self.trail(shard);
         trail.session = session;
@@ -642,11 +657,9 @@ impl View {
                 |number| number == one.number,
             );
             if is_meant {
-                one.is_struck |= gives_reason(action, one.interval(&self.shared));
-                let (deaf, unseen) = veils(action);
-                one.is_deaf |= deaf;
-                one.is_unseen |= unseen;
-                if deaf || unseen {
+                let interval = one.interval(&self.shared);
+                one.damage.add(action, interval);
+                if veils(action) != (false, false) {
                     one.settle(Due::Beat);
                     one.settle(Due::Request);
                     one.settle(Due::Pong);
@@ -747,10 +760,7 @@ impl View {
             let is_here = fault.port.is_none_or(|at| at == port);
             let meets = matches!(fault.scope, Scope::All) || fault.scope == Scope::Target(number);
             if (lasts || progress.is_in_force()) && is_here && meets {
-                connection.is_struck |= gives_reason(&fault.action, self.shared.interval);
-                let (deaf, unseen) = veils(&fault.action);
-                connection.is_deaf |= deaf;
-                connection.is_unseen |= unseen;
+                connection.damage.add(&fault.action, self.shared.interval);
             }
         }
         self.connections.push(connection);
@@ -781,9 +791,10 @@ const fn strikes_unnamed(action: &Action<Duration>) -> bool {
 fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
     match action {
         // Legal by construction: an ACK leaves within 0.9 I of its beat whatever the schedule says.
-        Action::Delay { frame, .. } => *frame != Event::Ack && *frame != Event::Dispatch,
+        Action::Delay { frame, .. } | Action::Duplicate { frame } => {
+            *frame != Event::Ack && *frame != Event::Dispatch
+        }
         Action::Withhold { frame } => *frame != Event::Dispatch,
-        Action::Duplicate { frame } => *frame != Event::Ack && *frame != Event::Dispatch,
         Action::Latency { by, .. } => *by >= interval / 8,
         Action::Send { op, .. } => matches!(
             *op,
@@ -795,7 +806,7 @@ fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
         | Action::Rest(_)
         | Action::Hello { .. }
         | Action::Subject {
-            act: Act::Send | Act::Start | Act::Thaw,
+            // Whether it was told to go, or could not react, is known from what was done to it.
             ..
         } => false,
         _ => true,

@@ -2,7 +2,7 @@
 
 use super::escape::{escape, shorten};
 use super::style::{BAD, FAINT, FAULT, GOOD, HEADING};
-use super::{ago, timeline};
+use super::{ago, plural, timeline};
 use crate::machine::Level;
 pub use crate::news::{Finish, News, RoundTrips, Summary, What};
 use crate::time::{Duration, Instant, show};
@@ -11,6 +11,10 @@ use std::fmt::Write as _;
 
 /// How many kinds of events one line names.
 const EVENTS_SHOWN: usize = 6;
+
+/// How much is shown of what the far end said when it refused: enough for any error page's point.
+const SAID_LINES: usize = 30;
+const SAID_WIDTH: usize = 300;
 
 /// One piece of news as a line.
 pub fn line(news: &News) -> String {
@@ -51,7 +55,6 @@ pub fn line(news: &News) -> String {
             Some(*connection),
             &format!("{GOOD}RESUMED{GOOD:#}, {replayed} replayed"),
         ),
-        What::Sequence { seq } => plain(None, &format!("{FAINT}sequence {seq}{FAINT:#}")),
         What::Heartbeat {
             connection,
             round_trip,
@@ -59,7 +62,10 @@ pub fn line(news: &News) -> String {
             Some(*connection),
             &format!("{FAINT}heartbeat ACKed in {}{FAINT:#}", show(*round_trip)),
         ),
-        What::Events { counts } => plain(None, &format!("{FAINT}{}{FAINT:#}", events(counts))),
+        What::Events { counts, seq } => {
+            let seq = seq.map_or_else(String::new, |seq| format!(", up to s={seq}"));
+            plain(None, &format!("{FAINT}{}{seq}{FAINT:#}", events(counts)))
+        }
         What::Ended {
             connection,
             end,
@@ -105,8 +111,15 @@ pub fn summary(summary: &Summary) -> String {
             "{BAD}ended by the gateway{BAD:#}: Close {}; nobody may come back after this code\n",
             timeline::close(Some(*code), reason)
         ),
-        Finish::Unreachable { why } => {
-            format!("{BAD}no connection{BAD:#}: {}\n", escape(why))
+        Finish::Unreachable { why, said } => {
+            let mut text = format!("{BAD}no connection{BAD:#}: {}\n", escape(why));
+            for line in said.iter().take(SAID_LINES) {
+                let _ = writeln!(text, "  {FAINT}|{FAINT:#} {}", shorten(line, SAID_WIDTH));
+            }
+            if let Some(more) = said.len().checked_sub(SAID_LINES).filter(|more| *more > 0) {
+                let _ = writeln!(text, "  {FAINT}… {}{FAINT:#}", plural(more, "more line"));
+            }
+            text
         }
         Finish::GaveUp { reason } => {
             format!("{BAD}the client gave up{BAD:#}: {}\n", escape(reason))
@@ -184,12 +197,11 @@ pub fn json_line(news: &News) -> String {
             connection,
             replayed,
         } => json!({"resumed": {"connection": connection, "replayed": replayed}}),
-        What::Sequence { seq } => json!({"sequence": seq}),
         What::Heartbeat {
             connection,
             round_trip,
         } => json!({"heartbeat": {"connection": connection, "round_trip_ms": millis(*round_trip)}}),
-        What::Events { counts } => json!({"events": by_name(counts)}),
+        What::Events { counts, seq } => json!({"events": by_name(counts), "sequence": seq}),
         What::Ended {
             connection,
             end,
@@ -217,7 +229,7 @@ pub fn json_summary(summary: &Summary) -> String {
         Finish::Asked => json!("asked"),
         Finish::NeverReady => json!("never-ready"),
         Finish::Fatal { code, reason } => json!({"fatal": {"code": code, "reason": reason}}),
-        Finish::Unreachable { why } => json!({"unreachable": why}),
+        Finish::Unreachable { why, said } => json!({"unreachable": {"why": why, "said": said}}),
         Finish::GaveUp { reason } => json!({"gave-up": reason}),
     };
     let trips = summary.round_trips.map(|trips| {

@@ -16,7 +16,7 @@ pub const SCHEMA: &str = "gwtool-report/1";
 struct Document<'a> {
     schema: &'static str,
     gwtool: &'static str,
-    /// False if the user or `--fail-fast` ended it before every planned run was made.
+    /// False if the user or `--fail-fast` ended it before every planned run was made to its end.
     is_complete: bool,
     is_strict: bool,
     took_ms: u64,
@@ -81,7 +81,7 @@ pub fn document(report: &Report) -> String {
     let document = Document {
         schema: SCHEMA,
         gwtool: env!("CARGO_PKG_VERSION"),
-        is_complete: totals.not_run == 0,
+        is_complete: totals.not_run == 0 && !report.is_interrupted,
         is_strict: report.is_strict,
         took_ms: millis(report.took),
         totals: count(&totals, report.planned),

@@ -23,6 +23,8 @@ pub struct Report {
     pub runs: Vec<Run>,
     /// How many runs were planned: more than were made if the user or `--fail-fast` ended it.
     pub planned: usize,
+    /// Whether the user ended it; a run that was under way then is among the runs, as inconclusive.
+    pub is_interrupted: bool,
     /// Whether what is merely shown fails as well.
     pub is_strict: bool,
     /// How long all of it took on the wall clock.

@@ -148,6 +148,7 @@ pub(super) fn report() -> Report {
             run("broken", Err("no port is free".to_owned())),
         ],
         planned: 7,
+        is_interrupted: false,
         is_strict: false,
         took: Duration::from_millis(40),
     }

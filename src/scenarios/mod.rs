@@ -3,6 +3,10 @@
 pub mod catalogue;
 pub mod load;
 pub mod outcome;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it measures how long a run took on the wall clock"
+)]
 pub mod runner;
 pub mod schema;
 

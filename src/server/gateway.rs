@@ -727,7 +727,7 @@ impl Gateway {
         match afterlife {
             Afterlife::None => self.end_session(number),
             Afterlife::Kept => {
-                let until = now + self.config.enforce.resume_window;
+                let until = now + self.config.resume_window();
                 self.session(number).whereabouts = Whereabouts::Away { until };
                 self.arm(EXPIRY, number, until);
                 self.log_out(connection);
@@ -1677,6 +1677,18 @@ mod tests {
         rig.run(1.0);
         assert_eq!(rig.gateway.sessions(), 0);
         assert!(rig.timers.is_empty());
+    }
+
+    #[test]
+    fn where_i_is_long_a_session_waits_for_a_client_to_find_out() {
+        let mut config = config();
+        config.interval = secs(600.0);
+        let mut rig = Rig::ready(config);
+        rig.ended(1);
+        rig.run(1199.0);
+        assert_eq!(rig.gateway.sessions(), 1);
+        rig.run(1.0);
+        assert_eq!(rig.gateway.sessions(), 0);
     }
 
     #[test]

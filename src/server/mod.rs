@@ -166,6 +166,14 @@ pub struct Config {
     pub enforce: Enforce,
 }
 
+impl Config {
+    /// How long a session without a connection can still be resumed. The gateway leaves a silent connection 1.5 I after its last
+    /// heartbeat, its client up to half an I later: where I is long, that is no reason to lose the session.
+    pub fn resume_window(&self) -> Duration {
+        self.enforce.resume_window.max(self.interval * 2)
+    }
+}
+
 /// What the gateway holds its clients to, as Discord does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Enforce {
@@ -179,7 +187,7 @@ pub struct Enforce {
     pub max_concurrency: u32,
     /// The largest payload that a client may send, in bytes.
     pub payload_max: usize,
-    /// How long a session without a connection can still be resumed.
+    /// How long a session without a connection can still be resumed; never less than 2 I.
     pub resume_window: Duration,
 }
 

@@ -75,7 +75,7 @@ impl Name {
     pub fn allowances(self, settings: &Settings, interval: Duration) -> Allowances {
         match self {
             Self::Gwtool => {
-                let config = client_config(Token::new(""), settings);
+                let config = client_config(Token::new(""), *settings);
                 config.allowances(interval)
             }
             Self::Carbon | Self::CarbonMended => carbon::allowances(interval),
@@ -92,7 +92,10 @@ impl Name {
     ) -> Box<dyn Machine> {
         let orphan = match self {
             Self::Gwtool => {
-                return Box::new(Lifecycle::new(client_config(token.clone(), settings), draw));
+                return Box::new(Lifecycle::new(
+                    client_config(token.clone(), *settings),
+                    draw,
+                ));
             }
             Self::Carbon => Orphan::Kept,
             Self::CarbonMended => Orphan::Mended,
@@ -107,7 +110,7 @@ impl Name {
 }
 
 /// Our client as it runs against the fake: it asks `/gateway/bot`, so that REST faults and limits reach it.
-fn client_config(token: Token, settings: &Settings) -> client::Config {
+fn client_config(token: Token, settings: Settings) -> client::Config {
     client::Config {
         attempts: settings.attempts,
         ..client::Config::new(token, Discovery::Ask)

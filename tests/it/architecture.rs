@@ -227,8 +227,9 @@ fn holds(text: &str, word: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).any(|(at, _)| {
         let (before, after) = (&text[..at], &text[at + word.len()..]);
-        !(word.starts_with(is_name) && before.ends_with(is_name))
-            && !(word.ends_with(is_name) && after.starts_with(is_name))
+        let begins_before = word.starts_with(is_name) && before.ends_with(is_name);
+        let ends_after = word.ends_with(is_name) && after.starts_with(is_name);
+        !begins_before && !ends_after
     })
 }
 

@@ -1,4 +1,14 @@
-//! Tests of the whole: the binary as users run it, and the shape of the source.
+//! Tests of the whole: the binary as users run it, runs of the engine over many seeds, and the shape of the source.
 
 mod architecture;
+mod carbon_table;
 mod cli;
+mod connect;
+mod determinism;
+mod faults;
+mod first_byte;
+mod lab;
+mod live;
+mod runs;
+mod stop;
+mod sweep;

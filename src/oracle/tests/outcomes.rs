@@ -1,0 +1,519 @@
+//! Outcomes, expectations and the verdict.
+
+use super::tape::{LOST, OVER, Tape, line, ms};
+use crate::expect::{Ends, Expected};
+use crate::fault::{Act, Action, Count, Direction, Event, Port};
+use crate::oracle::{Effect, FindingKind, Verdict};
+use crate::time::Duration;
+use crate::trace::{Delivery, Seen, Side};
+
+fn edit(edit: impl FnOnce(&mut Tape)) -> Tape {
+    let mut tape = Tape::conforming();
+    edit(&mut tape);
+    tape
+}
+
+fn then(then: impl FnOnce(&mut Tape)) -> Tape {
+    let mut tape = Tape::steady();
+    then(&mut tape);
+    tape
+}
+
+/// The ids of everything that fails, once each.
+fn failing(tape: &Tape) -> Vec<String> {
+    let findings = tape.judged().findings;
+    let fails = findings.iter().filter(|f| f.effect == Effect::Fails);
+    let mut ids: Vec<String> = fails.map(|f| f.id.clone()).collect();
+    ids.dedup();
+    ids
+}
+
+fn died(t: &mut Tape, at: u64, message: &str) {
+    let message = message.to_owned();
+    t.see(at, Seen::Died { message });
+}
+
+#[test]
+fn a_death_fails_with_its_last_words() {
+    let tape = edit(|t| {
+        t.without(|at, _| at > 200_000);
+        died(t, 200_000, "uncaught: zombie");
+    });
+    assert_eq!(
+        tape.found("died"),
+        ["died at 200.000s: died: uncaught: zombie; expected to live on, or to end in good order"]
+    );
+    assert_eq!(failing(&tape), ["died"]);
+}
+
+/// A process is seen to end after its connections: that is one thing, not two.
+#[test]
+fn a_dying_subject_has_not_left_early() {
+    let tape = edit(|t| {
+        t.without(|at, _| at > 200_000)
+            .rst(200_000, 2, Side::Subject);
+        died(t, 200_500, "panic");
+    });
+    assert_eq!(failing(&tape), ["died"]);
+}
+
+#[test]
+fn an_exit_after_a_fatal_code_is_a_death_unless_it_names_the_code_or_its_meaning() {
+    let fatal = |words: &'static str| {
+        then(|t| {
+            t.header.ends = Ends::Stopped;
+            t.closed(LOST, 1, 4014);
+            died(t, LOST + 500, words);
+        })
+    };
+    assert_eq!(
+        failing(&fatal("gateway closed with 4014")),
+        Vec::<String>::new()
+    );
+    assert_eq!(failing(&fatal("Disallowed intents")), Vec::<String>::new());
+    assert_eq!(failing(&fatal("undefined is not a function")), ["died"]);
+}
+
+#[test]
+fn a_healthy_connection_that_is_left_is_early() {
+    let tape = edit(|t| {
+        t.without(|at, _| at > 240_000).leave(240_000, 2, 4000);
+        t.back(240_100, 3, Port::Resume, 5);
+    });
+    assert_eq!(
+        tape.found("early"),
+        [
+            "early at 240.000s: left #2 with a Close after 89.9s, though nothing was wrong on it; expected to stay: no ACK was late, no fault had struck it, the gateway had not asked it to go"
+        ]
+    );
+}
+
+/// S04 and S05: an ACK that is late and legal.
+#[test]
+fn leaving_for_an_ack_that_is_not_late_is_early_and_for_one_that_is_late_is_not() {
+    let left_after = |age: u64| {
+        then(|t| {
+            let fault = t.fault(Action::Delay {
+                frame: Event::Ack,
+                until: crate::fault::Until::By(Duration::from_secs(36)),
+            });
+            t.without(|at, _| at > 140_000)
+                .beat(140_041, 1)
+                .struck(140_041, fault, 1);
+            t.leave(140_041 + age, 1, 4000)
+                .back(200_000, 2, Port::Resume, 4);
+        })
+    };
+    assert_eq!(failing(&left_after(36_000)), ["early"]);
+    assert_eq!(failing(&left_after(38_500)), Vec::<String>::new());
+}
+
+#[test]
+fn a_subject_may_leave_what_a_fault_has_struck() {
+    let tape = then(|t| {
+        let direction = Direction::Both;
+        let fault = t.fault(Action::Hold { direction });
+        t.struck(145_000, fault, 1)
+            .leave(149_000, 1, 4000)
+            .back(LOST, 2, Port::Resume, 4);
+    });
+    assert_eq!(failing(&tape), Vec::<String>::new());
+}
+
+#[test]
+fn two_connections_at_once_are_double_and_a_close_that_crosses_the_connect_is_not() {
+    let left_after = |delay: u64| {
+        then(|t| {
+            t.gateway(145_000, 1, 7, "null")
+                .back(146_000, 2, Port::Resume, 4);
+            t.leave(146_000 + delay, 1, 4000);
+        })
+    };
+    assert_eq!(
+        left_after(1_000).found("double"),
+        ["double at 146.000s: #1 and #2 at once; expected to leave one before the next is opened"]
+    );
+    assert_eq!(failing(&left_after(20)), Vec::<String>::new());
+}
+
+/// What the gateway does not read it cannot see.
+#[test]
+fn a_new_connection_counts_as_leaving_one_that_the_gateway_does_not_read() {
+    let tape = then(|t| {
+        let fault = t.fault(Action::StopReading { window: 0 });
+        t.without(|at, _| at > 140_000).struck(130_000, fault, 1);
+        t.back(LOST, 2, Port::Resume, 4);
+    });
+    assert_eq!(failing(&tape), Vec::<String>::new());
+}
+
+#[test]
+fn a_connect_after_a_stop_is_resurrected_and_one_that_was_under_way_is_not() {
+    let connects_after = |delay: u64, goes_on: bool| {
+        then(|t| {
+            t.header.ends = Ends::Stopped;
+            t.act(145_000, Act::Stop).leave(145_010, 1, 1000);
+            t.accept(145_000 + delay, 2, Port::Main);
+            if goes_on {
+                t.hello(145_131, 2).resume(146_000, 2, 4);
+            }
+            t.rst(147_000, 2, Side::Subject);
+        })
+    };
+    assert_eq!(failing(&connects_after(1_000, false)), ["resurrected"]);
+    assert_eq!(failing(&connects_after(50, false)), Vec::<String>::new());
+    assert_eq!(failing(&connects_after(50, true)), ["resurrected"]);
+}
+
+/// What the first life leaves open is not the second one's doing, nor is its IDENTIFY too soon.
+#[test]
+fn before_and_after_a_restart_are_judged_apart() {
+    let tape = then(|t| {
+        t.act(145_000, Act::Restart);
+        let with_session = false;
+        t.see(145_000, Seen::Started { with_session });
+        t.anew(145_050, 2, Port::Main, "s2").leave(146_000, 1, 1000);
+        let reason = None;
+        t.see(146_100, Seen::Stopped { reason });
+    });
+    assert_eq!(failing(&tape), Vec::<String>::new());
+}
+
+#[test]
+fn a_subject_that_stops_by_itself_has_given_up_unless_a_fatal_code_told_it_to() {
+    let reason = || Some("too many attempts".to_owned());
+    let tape = then(|t| {
+        t.rst(LOST, 1, Side::Gateway);
+        t.see(LOST + 10, Seen::Stopped { reason: reason() });
+        t.facts.recovered_at = None;
+    });
+    assert_eq!(
+        tape.found("gave-up"),
+        [
+            "gave-up at 150.010s: stopped by itself: too many attempts; expected to go on trying: no fatal code was sent"
+        ]
+    );
+    let fatal = then(|t| {
+        t.header.ends = Ends::Stopped;
+        t.closed(LOST, 1, 4004)
+            .see(LOST + 50, Seen::Stopped { reason: reason() });
+    });
+    assert_eq!(failing(&fatal), Vec::<String>::new());
+}
+
+#[test]
+fn recoveries_are_sound_slow_or_none() {
+    let at = |recovered: Option<u64>| edit(|t| t.facts.recovered_at = recovered.map(ms));
+    assert_eq!(at(Some(LOST + 120_000)).judged().findings, []);
+    assert_eq!(
+        at(Some(LOST + 120_001)).found("slow"),
+        ["slow at 270.001s: was authenticated again at 270.001s; expected by 270.000s"]
+    );
+    assert_eq!(failing(&at(Some(OVER - 9_999))), ["hung"]);
+    assert_eq!(failing(&at(None)), ["hung"]);
+}
+
+#[test]
+fn no_attempt_at_all_is_giving_up() {
+    let tape = then(|t| {
+        t.rst(LOST, 1, Side::Gateway);
+        t.facts.recovered_at = None;
+        t.facts.healed_at = Some(ms(LOST + 1));
+    });
+    assert!(failing(&tape).contains(&"gave-up".to_owned()));
+}
+
+#[test]
+fn replacing_sound_connections_to_the_end_is_a_loop() {
+    let tape = then(|t| {
+        t.rst(LOST, 1, Side::Gateway);
+        t.see(LOST, Seen::Phase(crate::trace::Phase::Healed));
+        for n in 2..6 {
+            let at = LOST + u64::from(n) * 20_000;
+            t.accept(at, n, Port::Resume)
+                .hello(at + 31, n)
+                .resume(at + 51, n, 4);
+            t.dispatch(at + 53, n, "RESUMED", "{}")
+                .leave(at + 15_000, n, 4000);
+            t.s = 4;
+        }
+        t.facts.recovered_at = None;
+    });
+    assert!(failing(&tape).contains(&"loop".to_owned()));
+    assert!(failing(&tape).contains(&"early".to_owned()));
+    assert!(!failing(&tape).contains(&"hung".to_owned()));
+}
+
+#[test]
+fn a_shown_token_fails_even_after_the_watch() {
+    let mut tape = Tape::conforming();
+    tape.see(OVER, Seen::Phase(crate::trace::Phase::Over));
+    let place = "standard output".to_owned();
+    tape.see(OVER + 1_000, Seen::TokenShown { place });
+    assert_eq!(failing(&tape), ["token"]);
+}
+
+#[test]
+fn what_a_resume_confirmed_and_nobody_delivered_is_lost() {
+    let tape = edit(|t| {
+        t.without_at(99_910);
+    });
+    assert_eq!(
+        tape.found("lost"),
+        [
+            "lost at 320.000s: 1 dispatches never delivered, though their session lived on; expected 0"
+        ]
+    );
+    // A new session abandons what was on its way in the old one.
+    let anew = then(|t| {
+        t.dispatch(144_000, 1, "MESSAGE_CREATE", "{}")
+            .gateway(145_000, 1, 9, "false");
+        t.leave(145_100, 1, 4000).anew(LOST, 2, Port::Main, "s2");
+    });
+    assert_eq!(failing(&anew), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_still_on_its_way_at_the_end_is_not_lost() {
+    let sent_at = |at: u64| {
+        edit(|t| {
+            t.dispatch(at, 2, "MESSAGE_CREATE", "{}");
+        })
+    };
+    assert_eq!(failing(&sent_at(OVER - 500)), Vec::<String>::new());
+    assert_eq!(failing(&sent_at(OVER - 1_500)), ["lost"]);
+}
+
+#[test]
+fn a_second_delivery_is_duplicated_unless_the_gateway_sent_it_twice() {
+    let again = edit(|t| {
+        t.delivered(120_000, 1, 4);
+    });
+    assert_eq!(
+        again.found("duplicated"),
+        [
+            "duplicated at 120.000s: 1 dispatches delivered again, the first being s 4 of #1; expected 0"
+        ]
+    );
+    let twice = edit(|t| {
+        t.s = 3;
+        t.message(119_990, 1);
+    });
+    assert_eq!(twice.judged().counts.duplicated, 0);
+}
+
+#[test]
+fn a_program_reports_numbers() {
+    let tape = |numbers: &[u64]| {
+        edit(|t| {
+            t.header.sees_process = true;
+            t.without(|_, saw| matches!(saw, Seen::Delivered(_)));
+            for entry in &mut t.entries {
+                if let Seen::Frame {
+                    t: Some(name),
+                    s: Some(s),
+                    d,
+                    ..
+                } = &mut entry.saw
+                    && name == "MESSAGE_CREATE"
+                {
+                    *d = super::tape::json(&format!(r#"{{"id":"1","content":"{}"}}"#, *s + 10));
+                }
+            }
+            for number in numbers {
+                t.see(
+                    110_000 + *number,
+                    Seen::Delivered(Delivery::Number(*number)),
+                );
+            }
+        })
+    };
+    assert_eq!(failing(&tape(&[12, 13, 14])), Vec::<String>::new());
+    assert_eq!(failing(&tape(&[12, 14])), ["lost"]);
+    let mut twice = tape(&[12, 13, 14]);
+    twice.see(111_000, Seen::Delivered(Delivery::Number(13)));
+    assert_eq!(failing(&twice), ["duplicated"]);
+}
+
+#[test]
+fn without_delivery_evidence_loss_is_not_judged() {
+    let tape = edit(|t| {
+        t.header.sees_delivery = false;
+        t.without(|_, saw| matches!(saw, Seen::Delivered(_)));
+    });
+    let judgement = tape.judged();
+    assert_eq!(judgement.verdict, Verdict::Conforms);
+    let ids: Vec<&str> = judgement
+        .not_judged
+        .iter()
+        .map(|(id, _)| id.as_str())
+        .collect();
+    assert_eq!(ids, ["lost", "duplicated", "delivery/D1", "delivery/D5"]);
+}
+
+#[test]
+fn unmet_expectations_fail_and_met_ones_do_not() {
+    let exactly = |n: u32| Some(Expected::Range(Count::exactly(n)));
+    let met = edit(|t| {
+        let expect = &mut t.header.expect;
+        (expect.connections, expect.identifies) = (exactly(2), exactly(1));
+        (expect.resumes, expect.closes) = (exactly(1), exactly(0));
+        expect.resume_seq = exactly(4);
+        (expect.lost, expect.duplicated) = (exactly(0), exactly(0));
+    });
+    assert_eq!(met.judged().findings, []);
+    let unmet = edit(|t| {
+        let expect = &mut t.header.expect;
+        (expect.connections, expect.identifies) = (exactly(3), exactly(2));
+        (expect.resumes, expect.closes) = (exactly(2), exactly(1));
+        expect.resume_seq = Some(Expected::AnyOf(vec![5, 6]));
+        (expect.lost, expect.duplicated) = (exactly(1), exactly(1));
+    });
+    let judgement = unmet.judged();
+    assert!(
+        judgement
+            .findings
+            .iter()
+            .all(|f| f.kind == FindingKind::Expectation)
+    );
+    let lines: Vec<String> = judgement.findings.iter().map(line).collect();
+    assert_eq!(
+        lines,
+        [
+            "resume_seq at 150.151s: sent RESUME with seq 4 on #2; expected 5 or 6",
+            "connections at 320.000s: 2 connections; expected 3",
+            "identifies at 320.000s: 1 identifies; expected 2",
+            "resumes at 320.000s: 1 resumes; expected 2",
+            "closes at 320.000s: 0 closes; expected 1",
+            "lost at 320.000s: 0 lost; expected 1",
+            "duplicated at 320.000s: 0 duplicated; expected 1",
+        ]
+    );
+    let closes = then(|t| {
+        t.header.expect.close_codes = exactly(4000);
+        t.gateway(145_000, 1, 7, "null")
+            .leave(146_000, 1, 4900)
+            .back(LOST, 2, Port::Resume, 4);
+    });
+    assert_eq!(
+        closes.found("close_codes"),
+        ["close_codes at 146.000s: closed #1 with 4900; expected 4000"]
+    );
+}
+
+#[test]
+fn a_loss_that_the_scenario_admits_does_not_fail() {
+    let tape = edit(|t| {
+        t.header.expect.lost = Some(Expected::Range(Count {
+            min: 0,
+            max: Some(1),
+        }));
+        t.without_at(99_910);
+    });
+    assert_eq!(tape.judged().counts.lost, 1);
+    assert_eq!(failing(&tape), Vec::<String>::new());
+}
+
+fn verdict(tape: &Tape) -> (Verdict, Vec<String>) {
+    let judgement = tape.judged();
+    (judgement.verdict, judgement.reasons)
+}
+
+#[test]
+fn a_fault_that_never_struck_makes_a_run_inconclusive() {
+    let with = |change: fn(&mut Tape)| {
+        edit(|t| {
+            t.fault(Action::Reset);
+            change(t);
+        })
+    };
+    let inconclusive = with(|_| {});
+    assert_eq!(
+        verdict(&inconclusive),
+        (
+            Verdict::Inconclusive,
+            vec!["fault 1 (reset, on accept) never struck".to_owned()]
+        )
+    );
+    let skipped = with(|t| {
+        let fault = t.fault(Action::Eof);
+        t.header.schedule[0].is_skipped = true;
+        t.struck(100, fault, 1);
+    });
+    assert_eq!(verdict(&skipped).0, Verdict::Conforms);
+    let grouped = with(|t| {
+        let fault = t.fault(Action::Eof);
+        for scheduled in &mut t.header.schedule {
+            scheduled.fault.group = Some("either".to_owned());
+        }
+        t.struck(100, fault, 1);
+    });
+    assert_eq!(verdict(&grouped).0, Verdict::Conforms);
+    let optional = with(|t| t.header.schedule[0].fault.optional = Some("why not".to_owned()));
+    assert_eq!(verdict(&optional).0, Verdict::NotJudged);
+}
+
+/// What failed stands, whatever could not be seen afterwards.
+#[test]
+fn a_failing_finding_outweighs_every_gap() {
+    let mut tape = edit(|t| {
+        t.fault(Action::Reset);
+        t.without_at(100_041);
+    });
+    assert_eq!(verdict(&tape), (Verdict::Violates, Vec::new()));
+    assert_eq!(tape.judged_as_it_is().verdict, Verdict::Violates);
+    tape = Tape::conforming();
+    assert_eq!(tape.judged_as_it_is().verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn noise_of_our_own_makes_a_run_inconclusive() {
+    let tape = edit(|t| {
+        let late = Duration::from_millis(300);
+        t.see(50_000, Seen::Noisy { late });
+    });
+    assert_eq!(
+        verdict(&tape),
+        (
+            Verdict::Inconclusive,
+            vec!["gwtool's own timers were late by up to 300ms".to_owned()]
+        )
+    );
+}
+
+#[test]
+fn a_login_that_nothing_hindered_and_that_failed_says_nothing() {
+    let mut tape = Tape::new();
+    tape.facts = crate::oracle::RecoveryFacts {
+        login_failed: true,
+        ..crate::oracle::RecoveryFacts::default()
+    };
+    assert_eq!(verdict(&tape).0, Verdict::Inconclusive);
+}
+
+#[test]
+fn nothing_is_judged_after_the_watch() {
+    let tape = edit(|t| {
+        t.see(OVER - 10_000, Seen::Phase(crate::trace::Phase::Over));
+        t.leave(OVER - 9_000, 2, 4000)
+            .accept(OVER - 8_000, 3, Port::Main);
+    });
+    assert_eq!(failing(&tape), Vec::<String>::new());
+    assert_eq!(tape.judged().watched, Duration::from_secs(310));
+}
+
+/// A day of traffic leaves no more behind than a minute.
+#[test]
+fn the_state_of_a_judge_does_not_grow_with_the_run() {
+    let mut tape = Tape::steady();
+    for n in 0..20_000 {
+        tape.message(141_000 + n / 4, 1);
+    }
+    tape.rst(LOST, 1, Side::Gateway);
+    let seq = tape.s;
+    tape.back(LOST + 100, 2, Port::Resume, seq);
+    let judgement = tape.judged();
+    assert_eq!(judgement.counts.delivered, 20_003);
+    assert_eq!(judgement.not_judged, []);
+    assert_eq!(failing(&tape), Vec::<String>::new());
+}
