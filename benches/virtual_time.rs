@@ -368,7 +368,7 @@ mod parts {
         let traffic = traffic.expect("a session that was begun gets traffic");
         let bencher = bencher.counter(ItemsCount::new(1_u32));
         bencher.bench_local(|| {
-            now = now + Duration::from_secs(1);
+            now += Duration::from_secs(1);
             gateway.handle(now, server::Input::Fired(traffic));
             std::iter::from_fn(|| gateway.poll_output()).count()
         });
