@@ -291,14 +291,14 @@ impl Timeline {
 impl Routine {
     fn text(&self) -> String {
         let mut parts = Vec::new();
-        let lost = if self.is_swallowed { " swallowed" } else { "" };
+        let fate = if self.is_swallowed { " swallowed" } else { "" };
         match (self.dispatches, self.seqs) {
             (0, _) => {}
-            (1, Some((s, _))) => parts.push(format!("1 dispatch{lost} (s={s})")),
+            (1, Some((s, _))) => parts.push(format!("1 dispatch{fate} (s={s})")),
             (n, Some((first, last))) => {
-                parts.push(format!("{n} dispatches{lost} (s={first}..{last})"));
+                parts.push(format!("{n} dispatches{fate} (s={first}..{last})"));
             }
-            (n, None) => parts.push(format!("{n} dispatches{lost}, without a number")),
+            (n, None) => parts.push(format!("{n} dispatches{fate}, without a number")),
         }
         let beats = if self.beats == 1 {
             "1 heartbeat".to_owned()
