@@ -6,7 +6,8 @@ use super::output::Color;
 use crate::scenarios::load::SelectError;
 use crate::scenarios::{Scenario, catalogue, load};
 use crate::trace::Clock;
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Which scenarios.
@@ -59,12 +60,25 @@ pub fn refused(error: &SelectError) -> Failure {
     Failure::of(error).hint(error.hint())
 }
 
+/// A longer file is no scenario file, and might have no end. The shipped catalogue takes a tenth of it.
+const SIZE_MAX: u64 = 256 * 1024;
+
 /// The text of a scenario file.
 pub fn read(file: &Path) -> Result<String, Failure> {
-    let bytes = fs::read(file).map_err(|error| {
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(SIZE_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
         Failure::file("read the scenario file", file, &error)
             .hint("`gwtool scenarios show flap` prints a scenario to begin with")
     })?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(Failure::new(format!(
+            "expected a scenario file of at most {} KiB, found more in `{}`",
+            SIZE_MAX / 1024,
+            file.display()
+        ))
+        .hint("divide it: `--scenarios` takes one file at a time"));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
         Failure::new(format!(

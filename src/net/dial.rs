@@ -19,7 +19,12 @@ impl Tls {
     pub(super) fn of_this_machine() -> Self {
         let mut roots = RootCertStore::empty();
         // A certificate store that is damaged in part is used as far as it goes: a missing root shows as a bad certificate.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!("a certificate of this machine cannot be used: {error}");
+        }
+        let (known, _) = roots.add_parsable_certificates(found.certs);
+        tracing::debug!("{known} certificate authorities are trusted");
         Self::trusting(roots)
     }
 

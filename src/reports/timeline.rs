@@ -1,14 +1,17 @@
 //! The timeline: a trace as lines that a person can follow.
 //!
 //! Takes entries one by one and appends lines, so that it serves a run under way as well as one that is over. What is routine
-//! (dispatches, heartbeats and their ACKs that go through) is gathered by connection into one line and told when something
-//! else happens; [`Detail::Everything`] tells each entry. Holds as much as there are connections with routine to tell.
+//! (dispatches, heartbeats and their ACKs, those that go through and those that are swallowed apart) is gathered by connection
+//! into one line and told when something else happens. Where the subject acts after a silence, the silence is told before.
+//! [`Detail::Everything`] tells each entry instead. Holds as much as there are connections with routine to tell.
 //!
 //! ```text
 //! ── chaos ─────────────────────────────────────────────
 //!   41.283s  #1  subject → HEARTBEAT d=4
 //!   61.100s  #1  … 12 dispatches (s=5..16), 3 heartbeats ACKed, until 143.050s
-//!  143.100s      fault: at 143.1s: blackhole for 16.5s
+//!  143.100s  #1  fault struck: blackhole for 16.5s (at 143.1s)
+//!  144.000s  #1  … 4 dispatches swallowed (s=17..20), until 156.375s
+//!  225.600s      … nothing had reached the subject for 82.55s
 //! ```
 
 use super::escape::{escape, shorten};
@@ -38,15 +41,23 @@ pub enum Detail {
 #[derive(Debug)]
 pub struct Timeline {
     detail: Detail,
-    /// What each fault of the schedule does, in words.
-    faults: Vec<String>,
-    /// Routine that is not told yet, by connection.
-    routine: BTreeMap<u32, Routine>,
+    /// What each fault of the schedule does and when, in words.
+    faults: Vec<(String, String)>,
+    /// Routine that is not told yet, by connection and by whether it was swallowed.
+    routine: BTreeMap<(u32, bool), Routine>,
+    /// The strike that was told last: most faults are over in the same instant, which says nothing.
+    strike: Option<(u32, Instant)>,
+    /// When something reached the subject last; `None` before the first time, and once the silence since was told.
+    heard: Option<Instant>,
+    /// From how much of it on a silence is told.
+    silence: Duration,
 }
 
 /// Routine entries of one connection since something else happened on any.
 #[derive(Debug)]
 struct Routine {
+    /// Whether none of it got through.
+    is_swallowed: bool,
     /// Told as it is if it stays alone.
     first: Entry,
     until: Instant,
@@ -62,7 +73,7 @@ impl Timeline {
     /// Begins, and appends what a person has to know beforehand: what runs, on which clock, from which seed, and the drawn
     /// schedule.
     pub fn new(header: &Header, detail: Detail, to: &mut String) -> Self {
-        let faults: Vec<String> = header.schedule.iter().map(words).collect();
+        let faults: Vec<(String, String)> = header.schedule.iter().map(words).collect();
         let clock = match header.clock {
             Clock::Virtual => "virtual",
             Clock::Real => "real",
@@ -77,7 +88,7 @@ impl Timeline {
                 show(header.interval),
             ),
         );
-        for (scheduled, fault) in header.schedule.iter().zip(&faults) {
+        for (scheduled, (what, when)) in header.schedule.iter().zip(&faults) {
             let note = match (&scheduled.fault.optional, scheduled.is_skipped) {
                 (_, true) => " (skipped: its chance did not come up)".to_owned(),
                 (Some(why), false) => format!(" (optional: {})", escape(why)),
@@ -85,23 +96,36 @@ impl Timeline {
             };
             line(
                 to,
-                format_args!("  {FAULT}scheduled{FAULT:#} {fault}{note}"),
+                format_args!("  {FAULT}scheduled{FAULT:#} {when}: {what}{note}"),
             );
         }
         Self {
             detail,
             faults,
             routine: BTreeMap::new(),
+            strike: None,
+            heard: None,
+            silence: header.interval / 2,
         }
     }
 
     /// Takes the next entry and appends the lines that are due.
     pub fn push(&mut self, entry: &Entry, to: &mut String) {
         if self.detail == Detail::Gathered {
-            if is_left_out(&entry.saw) || self.gather(entry) {
+            let is_over_at_once = matches!(&entry.saw,
+                Seen::Healed { fault } if self.strike == Some((*fault, entry.at)));
+            if is_over_at_once || is_left_out(&entry.saw) {
+                return;
+            }
+            self.listen(entry);
+            if self.gather(entry) {
                 return;
             }
             self.flush(to);
+            self.tell_silence(entry, to);
+        }
+        if let Seen::Struck { fault, .. } = entry.saw {
+            self.strike = Some((fault, entry.at));
         }
         self.tell(entry, to);
     }
@@ -111,12 +135,52 @@ impl Timeline {
         self.flush(to);
     }
 
+    /// Notes when something reaches the subject.
+    fn listen(&mut self, entry: &Entry) {
+        let is_heard = match &entry.saw {
+            Seen::Frame { from, fate, .. }
+            | Seen::Message { from, fate, .. }
+            | Seen::Close { from, fate, .. }
+            | Seen::Fin { from, fate, .. }
+            | Seen::Rst { from, fate, .. } => *from == Side::Gateway && fate.arrives(),
+            Seen::Upgraded { .. } | Seen::Request { .. } => true,
+            _ => false,
+        };
+        if is_heard {
+            self.heard = Some(entry.at);
+        }
+    }
+
+    /// Appends how long nothing had reached the subject when it does something about it, or comes to its end.
+    fn tell_silence(&mut self, entry: &Entry, to: &mut String) {
+        let acts = match &entry.saw {
+            Seen::Close { from, .. } | Seen::Fin { from, .. } | Seen::Rst { from, .. } => {
+                *from == Side::Subject
+            }
+            Seen::Log { .. }
+            | Seen::Accepted { .. }
+            | Seen::Missed { .. }
+            | Seen::Died { .. }
+            | Seen::Stopped { .. } => true,
+            _ => false,
+        };
+        let silence = self.heard.map(|heard| entry.at.since(heard));
+        if let Some(silence) = silence.filter(|silence| acts && *silence >= self.silence) {
+            self.heard = None;
+            let text = format!(
+                "{FAINT}… nothing had reached the subject for {}{FAINT:#}",
+                show(silence)
+            );
+            at(to, entry.at, None, &text);
+        }
+    }
+
     /// Adds an entry to its connection's routine, if it is any.
     fn gather(&mut self, entry: &Entry) -> bool {
         let Seen::Frame {
             connection,
             from,
-            fate: Fate::Delivered,
+            fate: fate @ (Fate::Delivered | Fate::Swallowed),
             op,
             s,
             t,
@@ -125,6 +189,7 @@ impl Timeline {
         else {
             return false;
         };
+        let is_swallowed = *fate == Fate::Swallowed;
         // READY and RESUMED are steps of the lifecycle; an op 1 from the gateway is a request, and rare.
         let is_step = matches!(t.as_deref(), Some("READY" | "RESUMED"));
         let is_routine = match (*from, *op) {
@@ -135,7 +200,9 @@ impl Timeline {
         if !is_routine {
             return false;
         }
-        let routine = self.routine.entry(*connection).or_insert_with(|| Routine {
+        let key = (*connection, is_swallowed);
+        let routine = self.routine.entry(key).or_insert_with(|| Routine {
+            is_swallowed,
             first: entry.clone(),
             until: entry.at,
             entries: 0,
@@ -160,10 +227,10 @@ impl Timeline {
     }
 
     fn flush(&mut self, to: &mut String) {
-        let mut gathered: Vec<(u32, Routine)> =
-            std::mem::take(&mut self.routine).into_iter().collect();
+        let routine = std::mem::take(&mut self.routine);
+        let mut gathered: Vec<_> = routine.into_iter().collect();
         gathered.sort_by_key(|(_, routine)| routine.first.at);
-        for (connection, routine) in gathered {
+        for ((connection, _), routine) in gathered {
             if routine.entries == 1 {
                 self.tell(&routine.first, to);
             } else {
@@ -197,29 +264,41 @@ impl Timeline {
                 format!("{FAINT}  | {level}: {}{FAINT:#}", escape(text))
             }
             Seen::Struck { fault, .. } => {
-                format!("{FAULT}fault struck: {}{FAULT:#}", self.fault(*fault))
+                let (what, when) = self.fault(*fault);
+                format!("{FAULT}fault struck: {what}{FAULT:#} {FAINT}({when}){FAINT:#}")
             }
-            Seen::Healed { fault } => format!("{FAULT}fault over: {}{FAULT:#}", self.fault(*fault)),
-            Seen::Armed { fault } => format!("{FAINT}fault armed: {}{FAINT:#}", self.fault(*fault)),
+            Seen::Healed { fault } => {
+                format!("{FAULT}fault over: {}{FAULT:#}", self.fault(*fault).0)
+            }
+            Seen::Armed { fault } => {
+                format!("{FAINT}fault armed: {}{FAINT:#}", self.fault(*fault).0)
+            }
             seen => words_of(seen),
         };
         at(to, entry.at, entry.saw.connection(), &text);
     }
 
-    fn fault(&self, fault: u32) -> &str {
+    /// What a fault does, and when.
+    fn fault(&self, fault: u32) -> (&str, &str) {
         let known = usize::try_from(fault).ok().and_then(|n| self.faults.get(n));
-        known.map_or("one that is not in the schedule", String::as_str)
+        known.map_or(
+            ("one that is not in the schedule", "never"),
+            |(what, when)| (what.as_str(), when.as_str()),
+        )
     }
 }
 
 impl Routine {
     fn text(&self) -> String {
         let mut parts = Vec::new();
+        let fate = if self.is_swallowed { " swallowed" } else { "" };
         match (self.dispatches, self.seqs) {
             (0, _) => {}
-            (1, Some((s, _))) => parts.push(format!("1 dispatch (s={s})")),
-            (n, Some((first, last))) => parts.push(format!("{n} dispatches (s={first}..{last})")),
-            (n, None) => parts.push(format!("{n} dispatches without a number")),
+            (1, Some((s, _))) => parts.push(format!("1 dispatch{fate} (s={s})")),
+            (n, Some((first, last))) => {
+                parts.push(format!("{n} dispatches{fate} (s={first}..{last})"));
+            }
+            (n, None) => parts.push(format!("{n} dispatches{fate}, without a number")),
         }
         let beats = if self.beats == 1 {
             "1 heartbeat".to_owned()
@@ -228,6 +307,9 @@ impl Routine {
         };
         match (self.beats, self.acks) {
             (0, 0) => {}
+            (0, 1) if self.is_swallowed => parts.push("1 ACK swallowed".to_owned()),
+            (0, acks) if self.is_swallowed => parts.push(format!("{acks} ACKs swallowed")),
+            (_, 0) if self.is_swallowed => parts.push(format!("{beats} swallowed")),
             (0, acks) => parts.push(format!("{acks} ACKed")),
             (_, 0) => parts.push(format!("{beats} not ACKed")),
             (sent, acks) if sent == acks => parts.push(format!("{beats} ACKed")),
@@ -248,6 +330,9 @@ const fn is_left_out(seen: &Seen) -> bool {
         Seen::Armed { .. }
             | Seen::Delivered(_)
             | Seen::End { is_complete: true }
+            // An upgrade that goes well is followed by HELLO; any other is told with its status.
+            | Seen::Upgrade { .. }
+            | Seen::Upgraded { status: 101, .. }
             | Seen::Log {
                 level: Level::Debug,
                 ..
@@ -255,8 +340,11 @@ const fn is_left_out(seen: &Seen) -> bool {
     )
 }
 
-fn words(scheduled: &ScheduledFault) -> String {
-    escape(&describe(&scheduled.fault)).into_owned()
+/// What a fault does, and when it does it.
+fn words(scheduled: &ScheduledFault) -> (String, String) {
+    let text = describe(&scheduled.fault);
+    let (when, what) = text.split_once(": ").unwrap_or(("", &text));
+    (escape(what).into_owned(), escape(when).into_owned())
 }
 
 fn line(to: &mut String, text: std::fmt::Arguments<'_>) {
@@ -658,6 +746,72 @@ mod tests {
             text.ends_with("    0.950s  #1  gateway → HEARTBEAT ACK (withheld)\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_was_swallowed_is_gathered_apart_from_what_went_through() {
+        let mut seen = traffic(2, 1);
+        for (millis, s) in [(950, 5), (960, 6), (970, 7)] {
+            let t = Some("MESSAGE_CREATE");
+            let (from, fate) = (Side::Gateway, Fate::Swallowed);
+            seen.push((
+                millis,
+                frame(1, from, fate, Opcode::DISPATCH, Some(s), t, "{}"),
+            ));
+        }
+        insta::assert_snapshot!(told(Detail::Gathered, seen), @r"
+        0.200s  #1  … 3 dispatches (s=2..4), 1 heartbeat ACKed, until 0.901s
+        0.950s  #1  … 3 dispatches swallowed (s=5..7), until 0.970s
+        ");
+    }
+
+    #[test]
+    fn a_silence_is_told_once_before_what_the_subject_does_about_it() {
+        let left = || Seen::Close {
+            connection: 1,
+            from: Side::Subject,
+            fate: Fate::Swallowed,
+            code: Some(CloseCode(4900)),
+            reason: String::new(),
+        };
+        let log = |text: &str| Seen::Log {
+            level: Level::Warn,
+            text: text.to_owned(),
+        };
+        let mut seen = traffic(2, 1);
+        seen.push((1_000, log("all is well")));
+        seen.push((60_001, log("no ACK")));
+        seen.push((60_002, left()));
+        insta::assert_snapshot!(told(Detail::Gathered, seen), @r"
+        0.200s  #1  … 3 dispatches (s=2..4), 1 heartbeat ACKed, until 0.901s
+        1.000s        | warn: all is well
+       60.001s      … nothing had reached the subject for 59.1s
+       60.001s        | warn: no ACK
+       60.002s  #1  subject → Close 4900 (not a documented code) (swallowed)
+        ");
+    }
+
+    #[test]
+    fn a_fault_is_over_only_where_it_lasted() {
+        let struck = |fault| Seen::Struck {
+            fault,
+            connection: Some(2),
+        };
+        let seen = |over| {
+            let mut to = String::new();
+            let header = sample::header();
+            let mut timeline = Timeline::new(&header, Detail::Gathered, &mut to);
+            to.clear();
+            for (nanos, saw) in [(5, struck(0)), (over, Seen::Healed { fault: 0 })] {
+                let at = Instant::from_nanos(nanos);
+                timeline.push(&Entry { at, saw }, &mut to);
+            }
+            anstream::adapter::strip_str(&to).to_string()
+        };
+        assert_eq!(seen(5).lines().count(), 1, "{}", seen(5));
+        let lasted = seen(1_000_000);
+        assert!(lasted.contains("  #2  fault struck: "), "{lasted}");
+        assert!(lasted.contains("fault over: "), "{lasted}");
     }
 
     #[test]

@@ -164,6 +164,166 @@ mod files {
         }
     }
 
+    /// Each mistake with where it is and how to mend it.
+    #[test]
+    fn a_mistake_in_a_scenario_is_told_with_its_place_and_a_hint() {
+        const FAULT: &str = "[a]\nsummary = \"x\"\n[[a.fault]]\n";
+        const LINES: &str = "[a]\nsummary = \"x\"\n";
+        let cases = [
+            (
+                LINES,
+                "choas = \"2I\"",
+                3,
+                1,
+                "unknown key `choas`",
+                "did you mean `chaos`?",
+            ),
+            (
+                LINES,
+                "chaos = \"3ly\"",
+                3,
+                9,
+                "unknown unit `ly`",
+                "write `250ms`",
+            ),
+            (LINES, "chaos = \"3\"", 3, 9, "has no unit", "write `250ms`"),
+            (
+                LINES,
+                "interval = \"-5s\"",
+                3,
+                12,
+                "cannot be negative",
+                "write `250ms`",
+            ),
+            (
+                FAULT,
+                "at = \"1I\"\ndo = \"blakchole\"",
+                5,
+                6,
+                "unknown fault",
+                "did you mean `blackhole`?",
+            ),
+            (
+                FAULT,
+                "on = \"hartbeat\"\ndo = \"reset\"",
+                4,
+                6,
+                "unknown trigger",
+                "did you mean `heartbeat`?",
+            ),
+            (
+                FAULT,
+                "at = \"1I\"\non = \"ready\"\ndo = \"reset\"",
+                5,
+                1,
+                "two triggers",
+                "keep one of them",
+            ),
+            (
+                FAULT,
+                "at = \"2I..1I\"\ndo = \"reset\"",
+                4,
+                6,
+                "end before it begins",
+                "write `250ms`",
+            ),
+        ];
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("own.toml");
+        for (before, rest, line, column, what, hint) in cases {
+            fs::write(&file, format!("{before}{rest}\n")).unwrap();
+            for command in ["scenarios check", "chaos --seed 1 --scenarios"] {
+                let came = gwtool(&format!("{command} {}", text(&file)));
+                let place = format!("own.toml:{line}:{column}\n");
+                came.is_error(&[&place, what, "hint: ", hint]);
+            }
+        }
+    }
+
+    #[test]
+    fn text_of_a_scenario_file_does_not_act_on_the_terminal() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("own.toml");
+        fs::write(&file, "[\"a\\u001b[2J\"]\nsummary = \"\\u001b[31m\"\n").unwrap();
+        let came = gwtool(&format!("scenarios check {}", text(&file)));
+        came.is_error(&["is no name for a scenario"]);
+        assert!(!came.stderr.contains('\x1b'), "{:?}", came.stderr);
+    }
+
+    #[test]
+    fn a_file_without_end_is_not_read_to_its_end() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("long.toml");
+        fs::write(&file, "# and so on\n".repeat(30_000)).unwrap();
+        let too_long = ["expected a scenario file of at most 256 KiB", "hint: "];
+        gwtool(&format!("scenarios check {}", text(&file))).is_error(&too_long);
+        #[cfg(target_os = "linux")]
+        gwtool("scenarios check /dev/zero").is_error(&too_long);
+    }
+
+    #[test]
+    fn a_directory_is_no_file() {
+        let dir = tempdir().unwrap();
+        for command in ["scenarios check", "chaos --scenarios", "chaos --replay"] {
+            let came = gwtool(&format!("{command} {}", text(dir.path())));
+            came.is_error(&["failed to read", "hint: "]);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_report_to_a_full_disk_is_an_error() {
+        for format in ["json", "junit", "trace"] {
+            let came = gwtool(&format!(
+                "chaos --scenario flap --seed 1 -q --report {format}=/dev/full"
+            ));
+            assert_eq!(came.code, 2, "{}{}", came.stdout, came.stderr);
+            assert!(
+                came.stderr.starts_with("error: failed to write "),
+                "{}",
+                came.stderr
+            );
+        }
+    }
+
+    /// No part of a run takes the token of the environment, and no report could show it.
+    #[test]
+    fn no_report_holds_the_token_of_the_environment() {
+        let dir = tempdir().unwrap();
+        let token = [("DISCORD_TOKEN", "canary.canary.canary")];
+        let report = |format: &str| format!("{format}={}", text(&dir.path().join(format)));
+        let (json, junit, trace) = (report("json"), report("junit"), report("trace"));
+        let came = gwtool_with(
+            &[
+                "chaos",
+                "--scenario",
+                "flap",
+                "--seed",
+                "1",
+                "-vvv",
+                "--report",
+                &json,
+                "--report",
+                &junit,
+                "--report",
+                &trace,
+            ],
+            &token,
+        );
+        let mut texts = vec![came.is(0).stdout.clone(), came.stderr.clone()];
+        for format in ["json", "junit", "trace"] {
+            texts.push(fs::read_to_string(dir.path().join(format)).unwrap());
+        }
+        for text in texts {
+            assert!(!text.contains("canary"), "{text}");
+        }
+        let trace = fs::read_to_string(dir.path().join("trace")).unwrap();
+        assert!(
+            trace.contains("<token>"),
+            "IDENTIFY is in it, and its token is not"
+        );
+    }
+
     #[test]
     fn a_report_that_cannot_be_written_is_known_before_the_run() {
         let dir = tempdir().unwrap();

@@ -3,6 +3,11 @@
 //! Each server is a thread that serves one connection after the other; a test asks what gwtool showed and how it ended, and
 //! some of them what reached the server.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "each server is a thread of its own"
+)]
+
 use crate::cli::{BINARY, Came, gwtool_with};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read, Write};
