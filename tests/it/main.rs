@@ -2,6 +2,8 @@
 
 mod architecture;
 mod cli;
+mod engine;
 mod faults;
+mod fuzz;
 mod lab;
 mod live;
