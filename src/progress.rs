@@ -6,7 +6,7 @@
 //! file: there a phase begins where the trace says so. SEMANTICS.md, "Phases of a run" and "Bounds", has the meanings.
 
 use crate::expect::{Allowances, Damage, Ends};
-use crate::fault::{Act, Action, Answer, Lasts};
+use crate::fault::{Act, Action, Answer, DrawnFault, Lasts, Times};
 use crate::protocol::{CloseCode, Opcode};
 use crate::time::{Duration, Instant};
 use crate::trace::{Entry, Fate, Header, Observer, Phase, Seen, Side};
@@ -84,6 +84,10 @@ struct Known {
     damage: Damage,
     /// Whether a connection that it strikes is of no use after the heal either.
     is_lasting: bool,
+    /// Whether it strikes again and again until nothing is injected any more: then only its first strike is waited for.
+    is_unlimited: bool,
+    /// Whether it has struck more than once.
+    is_again: bool,
     standing: Standing,
 }
 
@@ -147,7 +151,7 @@ impl Progress {
             // A process may have left children or sockets behind; of a machine nothing can come.
             aftermath: header.interval * if header.sees_process { WATCH } else { 1 },
             faults: (header.schedule.iter())
-                .map(|scheduled| Known::new(&scheduled.fault.action, scheduled.fault.lasts))
+                .map(|scheduled| Known::new(&scheduled.fault))
                 .collect(),
             phase: Phase::Login,
             phase_since: Instant::ZERO,
@@ -268,8 +272,12 @@ impl Progress {
         let over = gone.map(|at| (at + self.aftermath, Phase::Over));
         let next = match self.phase {
             Phase::Login => Some(self.after_login()),
-            Phase::Chaos if self.is_in_force() => None,
-            Phase::Chaos => Some((self.heal_at(is_spent).max(self.phase_since), Phase::Healed)),
+            Phase::Chaos if self.is_in_force() && !self.is_unlimited() => None,
+            Phase::Chaos => {
+                let is_spent = is_spent && !self.is_in_force();
+                let at = self.heal_at(is_spent).max(self.phase_since);
+                Some((at, Phase::Healed))
+            }
             Phase::Healed => Some((self.over_at(), Phase::Over)),
             Phase::Over => return None,
         };
@@ -352,6 +360,13 @@ impl Progress {
         last.filter(|_| count >= self.shards)
     }
 
+    /// Whether nothing is in force but what strikes again whenever it is over.
+    fn is_unlimited(&self) -> bool {
+        (self.faults.iter())
+            .filter(|known| known.standing == Standing::InForce)
+            .all(|known| known.is_unlimited && known.is_again)
+    }
+
     fn is_in_force(&self) -> bool {
         (self.faults.iter()).any(|known| known.standing == Standing::InForce)
     }
@@ -376,6 +391,9 @@ impl Progress {
             link.health = Health::Deaf;
         }
         let is_again = known.standing != Standing::Waiting;
+        known.is_again = is_again;
+        // A run that waits for another fault does not wait for as long as this one strikes.
+        let is_awaited = !(is_again && known.is_unlimited);
         match known.lasts {
             Lasts::For(_) => known.standing = Standing::InForce,
             Lasts::Run if is_again => return,
@@ -384,7 +402,9 @@ impl Progress {
                 self.end(at);
             }
         }
-        self.last_strike = Some(at);
+        if is_awaited {
+            self.last_strike = Some(at);
+        }
     }
 
     fn heal(&mut self, at: Instant, fault: u32) {
@@ -539,7 +559,8 @@ impl Observer for Progress {
 }
 
 impl Known {
-    fn new(action: &Action<Duration>, lasts: Lasts<Duration>) -> Self {
+    fn new(fault: &DrawnFault) -> Self {
+        let (action, lasts) = (&fault.action, fault.lasts);
         let close_is_slow =
             matches!(action, Action::OnClose(on_close) if on_close.answer != Answer::AtOnce);
         // What is swallowed does not come out when a blackhole or a stall is over; what is held back or not read does, and one
@@ -559,6 +580,8 @@ impl Known {
                 failed_attempts: 0,
             },
             is_lasting,
+            is_unlimited: fault.times == Times::All,
+            is_again: false,
             standing: Standing::Waiting,
         }
     }
@@ -568,7 +591,7 @@ impl Known {
 mod tests {
     use super::*;
     use crate::expect::Expectations;
-    use crate::fault::{Direction, DrawnFault, Event, Origin, Port, Scope, Times, Trigger};
+    use crate::fault::{Direction, Event, Origin, Port, Scope, Trigger};
     use crate::protocol::Json;
     use crate::trace::{Clock, Miss, ScheduledFault, VERSION, Vantage};
 

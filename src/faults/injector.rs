@@ -29,6 +29,10 @@ const EVENTS: usize = Event::WORDS.len();
 /// The listeners, in the order in which orders about them are given.
 const PORTS: [Port; 3] = [Port::Main, Port::Resume, Port::Rest];
 
+/// The shortest time between two firings of an `every` fault. A period in I may come out as nothing at a short I, and the
+/// instant at which it fires would never be over.
+const PERIOD_MIN: Duration = Duration::from_millis(1);
+
 /// Carries out a schedule.
 #[derive(Debug)]
 pub struct Injector {
@@ -267,7 +271,7 @@ impl Injector {
                 if let Trigger::Every { period, .. } = armed.fault.trigger
                     && armed.can_fire()
                 {
-                    self.schedule(at + period, Job::Fire { fault });
+                    self.schedule(at + period.max(PERIOD_MIN), Job::Fire { fault });
                 }
                 self.act(now, fault, None, None);
             }

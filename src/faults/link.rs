@@ -121,10 +121,16 @@ impl Link {
             .map(|(_, arrival)| arrival)
     }
 
-    /// From now on what is put in is lost; what is in flight, or held, is lost as well, since a dead line keeps nothing.
-    pub fn silence(&mut self) {
+    /// From now on what is put in is lost; what is in flight, or held, is lost as well, since a dead line keeps nothing. What
+    /// was held is told of at once: nobody will release it, and what is put in behind it must not wait for that.
+    pub fn silence(&mut self, now: Instant) {
         self.course = Course::Silent;
-        for (_, arrival) in &mut self.in_flight {
+        let mut last = now;
+        for (at, arrival) in &mut self.in_flight {
+            if *at == Instant::FOREVER {
+                *at = last;
+            }
+            last = last.max(*at);
             arrival.is_swallowed = true;
         }
     }
@@ -211,7 +217,7 @@ mod tests {
     fn a_silent_link_loses_what_is_in_flight_and_what_follows() {
         let mut link = Link::new(10 * MS);
         link.push(at(0), bytes("a"));
-        link.silence();
+        link.silence(at(0));
         link.push(at(1), Chunk::Rst);
         link.release(at(2));
         assert_eq!(

@@ -67,6 +67,11 @@ impl Decoder {
         self.unread.extend_from_slice(bytes);
     }
 
+    /// What was not read never will be.
+    pub(super) fn discard(&mut self) {
+        self.unread.clear();
+    }
+
     /// The upgrade request, once it is whole.
     pub(super) fn upgrade(&mut self) -> Option<Upgrade> {
         let broken = |why: &str| {

@@ -111,6 +111,7 @@ pub(super) struct Driver<'a> {
     /// What a request of the subject's is authorised with.
     authorization: String,
     commands: u32,
+    killed: u32,
     /// The session that the subject had when it was stopped last.
     session: Option<Session>,
     /// By how much the worst of the subject's timers was late.
@@ -143,6 +144,7 @@ impl<'a> Driver<'a> {
             outside: Vec::new(),
             authorization,
             commands: 0,
+            killed: 0,
             session: None,
             late: Duration::ZERO,
         }
@@ -369,6 +371,21 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Who asked is no more. A successor counts its requests from the same number and must not be given these answers.
+    fn forget_requests(&mut self) {
+        self.travels
+            .retain(|_, travel| !matches!(travel, Travel::Request(..) | Travel::Answer(..)));
+        self.waiting
+            .retain(|waiting| !matches!(waiting, Waiting::Request(..)));
+        self.outside.retain(|want| !matches!(want, Want::Fetch(..)));
+        self.killed += 1;
+    }
+
+    /// How often the subject was killed: what was begun for another of its lives is of no interest to this one.
+    pub(super) const fn killed(&self) -> u32 {
+        self.killed
+    }
+
     fn travel(&mut self, travel: Travel) {
         let latency = self.latency();
         let (now, to) = (self.now, &mut self.recorder);
@@ -491,6 +508,7 @@ impl<'a> Driver<'a> {
             }
             Act::Kill => {
                 self.remember_session();
+                self.forget_requests();
                 let machine = (self.factory)();
                 if let Some(subject) = &mut self.subject {
                     subject.kill(machine);

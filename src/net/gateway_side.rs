@@ -62,6 +62,9 @@ pub(super) enum Door {
 enum Stage {
     /// The upgrade is not answered. What the schedule wants sent waits until it is.
     Upgrading { parked: Vec<Strike> },
+    /// The upgrade will be answered with something else than 101, which ends the connection. What else comes is no
+    /// WebSocket and is not read as such.
+    Rejected,
     /// Messages go both ways.
     Open,
     /// The gateway has sent its Close first.
@@ -218,11 +221,24 @@ impl GatewaySide {
         path: Option<&str>,
         to: &mut Recorder<'_>,
     ) -> faults::Fate {
+        let shard = self.gateway.shard_of(number);
+        self.meet_of(now, event, number, path, shard, to)
+    }
+
+    /// The same for what tells by itself which shard it is about.
+    fn meet_of(
+        &mut self,
+        now: Instant,
+        event: Event,
+        number: u32,
+        path: Option<&str>,
+        shard: Option<u32>,
+        to: &mut Recorder<'_>,
+    ) -> faults::Fate {
         let port = self
             .connections
             .get(&number)
             .map_or(Port::Main, |connection| connection.port);
-        let shard = self.gateway.shard_of(number);
         let sight = Sight {
             event,
             connection: Some(number),
@@ -261,7 +277,8 @@ impl GatewaySide {
                 connection,
                 direction,
             } => {
-                self.links(connection, direction, Link::silence);
+                self.links(connection, direction, |link| link.silence(now));
+                self.note_flight(connection);
             }
             Strike::Hold {
                 connection,
@@ -388,6 +405,7 @@ impl GatewaySide {
             } => {
                 self.write_bad(now, connection, &bytes, binary, to);
             }
+            Strike::Ping { connection } if !self.takes(connection, Fate::Injected) => {}
             Strike::Ping { connection } => {
                 let (kind, text) = (Kind::Ping, String::new());
                 self.trace_message(
@@ -658,6 +676,10 @@ impl GatewaySide {
                 self.upgrade(now, number, upgrade, fate, to);
                 continue;
             }
+            if let Stage::Rejected = connection.stage {
+                connection.decoder.discard();
+                break;
+            }
             let Some(unit) = connection.decoder.next() else {
                 break;
             };
@@ -685,19 +707,23 @@ impl GatewaySide {
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
-        if fate == Fate::Swallowed || matches!(connection.stage, Stage::Over) {
+        // The schedule has ended it in the meantime, and what is over stays over.
+        if matches!(connection.stage, Stage::Over) {
+            return;
+        }
+        if fate == Fate::Swallowed {
             connection.stage = Stage::Open;
             return;
         }
         match (met, upgrade.response) {
             (faults::Fate::Answer(answer), _) => {
                 let at = now + answer.delay;
-                connection.stage = Stage::Closed;
+                connection.stage = Stage::Rejected;
                 self.later(at, Later::Http(number, answer));
             }
             (faults::Fate::Withhold, _) => connection.stage = Stage::Open,
             (_, Err(why)) => {
-                connection.stage = Stage::Closed;
+                connection.stage = Stage::Rejected;
                 let answer = HttpAnswer {
                     status: 400,
                     headers: Vec::new(),
@@ -709,13 +735,16 @@ impl GatewaySide {
             (_, Ok(response)) => {
                 let port = connection.port;
                 let stage = std::mem::replace(&mut connection.stage, Stage::Open);
-                to.at_gateway(
-                    now,
-                    Seen::Upgraded {
-                        connection: number,
-                        status: 101,
-                    },
-                );
+                // Of an answer that vanishes on its way nobody can say that the subject was upgraded.
+                if !connection.outbound.is_silent() {
+                    to.at_gateway(
+                        now,
+                        Seen::Upgraded {
+                            connection: number,
+                            status: 101,
+                        },
+                    );
+                }
                 self.write(now, number, response);
                 self.gateway.handle(
                     now,
@@ -773,7 +802,8 @@ impl GatewaySide {
             Unit::Ping(payload) => {
                 let text = shortened(&payload);
                 self.trace_message(now, number, Side::Subject, fate, Kind::Ping, text, to);
-                if fate == Fate::Delivered {
+                // After its Close the gateway has nothing more to say.
+                if fate == Fate::Delivered && self.takes(number, fate) {
                     let mut bytes = Vec::new();
                     codec::frame(&mut bytes, Opening::Pong, &payload);
                     self.write(now, number, bytes);
@@ -821,6 +851,12 @@ impl GatewaySide {
             _ => None,
         };
         let met = match event {
+            // These come before the gateway has learnt from them whose connection it is.
+            Some(event @ (Event::Identify | Event::Resume)) => {
+                let shard = self.gateway.shard_of(number);
+                let shard = shard.or_else(|| self.gateway.shard_in(frame));
+                self.meet_of(now, event, number, None, shard, to)
+            }
             Some(event) => self.meet(now, event, number, None, to),
             None => faults::Fate::Deliver,
         };
@@ -888,7 +924,7 @@ impl GatewaySide {
                     Answer::Reset => self.reset(now, number, to),
                 }
             }
-            Stage::Upgrading { .. } | Stage::Closed | Stage::Over => {}
+            Stage::Upgrading { .. } | Stage::Rejected | Stage::Closed | Stage::Over => {}
         }
     }
 
@@ -1009,6 +1045,13 @@ impl GatewaySide {
         }
     }
 
+    /// Whether there is such a connection, and something can still be sent on it.
+    fn takes(&self, number: u32, fate: Fate) -> bool {
+        self.connections
+            .get(&number)
+            .is_some_and(|connection| connection.takes(fate))
+    }
+
     fn write_bad(
         &mut self,
         now: Instant,
@@ -1017,6 +1060,9 @@ impl GatewaySide {
         is_binary: bool,
         to: &mut Recorder<'_>,
     ) {
+        if !self.takes(number, Fate::Injected) {
+            return;
+        }
         let (kind, opening) = if is_binary {
             (Kind::Binary, Opening::Binary)
         } else {
@@ -1041,7 +1087,10 @@ impl GatewaySide {
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
-        if matches!(connection.stage, Stage::Upgrading { .. } | Stage::Over) {
+        if matches!(
+            connection.stage,
+            Stage::Upgrading { .. } | Stage::Rejected | Stage::Over
+        ) {
             return;
         }
         if matches!(connection.stage, Stage::Open) {
@@ -1257,15 +1306,20 @@ impl GatewaySide {
                 }
                 Later::Answer(number, code, fin) => self.answer(now, number, code, fin, to),
                 Later::Http(number, answer) => {
-                    if self.connections.contains_key(&number) {
+                    // The subject may have gone while it waited for the answer.
+                    if let Some(connection) = self.connections.get(&number)
+                        && let Stage::Rejected = connection.stage
+                    {
                         let status = answer.status;
-                        to.at_gateway(
-                            now,
-                            Seen::Upgraded {
-                                connection: number,
-                                status,
-                            },
-                        );
+                        if !connection.outbound.is_silent() {
+                            to.at_gateway(
+                                now,
+                                Seen::Upgraded {
+                                    connection: number,
+                                    status,
+                                },
+                            );
+                        }
                         let bytes = codec::http_response(status, &answer.headers, &answer.body);
                         self.write(now, number, bytes);
                         self.fin(now, number, to);
@@ -1398,7 +1452,7 @@ impl Connection {
         match self.stage {
             Stage::Open => true,
             Stage::Left | Stage::Closed => fate == Fate::Injected,
-            Stage::Upgrading { .. } | Stage::Over => false,
+            Stage::Upgrading { .. } | Stage::Rejected | Stage::Over => false,
         }
     }
 }

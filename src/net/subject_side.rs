@@ -86,6 +86,8 @@ pub(super) struct SubjectSide {
     /// Accepted connections whose connect was not seen to succeed yet, the newest first.
     accepted: Vec<(SocketAddr, u32)>,
     life: Life,
+    /// When it thawed last: what was due while it was frozen is not late before then.
+    thawed: Instant,
 }
 
 /// Something that the machine is told and that is about no socket.
@@ -128,6 +130,7 @@ impl SubjectSide {
             numbers: BTreeMap::new(),
             accepted: Vec::new(),
             life: Life::Idle,
+            thawed: Instant::ZERO,
         }
     }
 
@@ -179,6 +182,7 @@ impl SubjectSide {
         if !matches!(self.life, Life::Frozen(_)) {
             return;
         }
+        self.thawed = now;
         for connection in self.connections.values() {
             connection.waker.wake_by_ref();
         }
@@ -192,6 +196,7 @@ impl SubjectSide {
     /// The machine is no more; its sockets are reset.
     pub(super) fn kill(&mut self, machine: Box<dyn Machine>) {
         self.drop_sockets();
+        self.numbers.clear();
         self.machine = machine;
         self.life = Life::Idle;
     }
@@ -492,7 +497,7 @@ impl SubjectSide {
         }
     }
 
-    /// Does one thing that is due by `now`; says when it was due.
+    /// Does one thing that is due by `now`; says when it could have been done at the earliest.
     pub(super) fn fire_timer(&mut self, now: Instant, to: &mut Recorder<'_>) -> Option<Instant> {
         let drained = self
             .draining
@@ -509,12 +514,12 @@ impl SubjectSide {
                 socket.get_mut().abort();
             }
             self.ended(now, id, End::Abandoned, to);
-            return Some(at);
+            return Some(at.max(self.thawed));
         }
         let (at, timer) = self.timers.pop(now)?;
         self.machine.handle(now, Input::Fired(timer));
         self.obey(now, to);
-        Some(at)
+        Some(at.max(self.thawed))
     }
 }
 

@@ -71,9 +71,10 @@ pub(super) struct Outside {
     /// Which gateways may be connected to.
     guard: Guard,
     asked: (mpsc::UnboundedSender<Asked>, mpsc::UnboundedReceiver<Asked>),
+    /// Answers, and how often the subject had been killed when it asked.
     fetched: (
-        mpsc::UnboundedSender<Fetched>,
-        mpsc::UnboundedReceiver<Fetched>,
+        mpsc::UnboundedSender<(u32, Fetched)>,
+        mpsc::UnboundedReceiver<(u32, Fetched)>,
     ),
     waker: Waker,
 }
@@ -121,8 +122,10 @@ impl Outside {
             }
             has_done = true;
         }
-        while let Poll::Ready(Some((fetch, result))) = self.fetched.1.poll_recv(&mut cx) {
-            if let Some(subject) = &mut driver.subject {
+        while let Poll::Ready(Some((killed, (fetch, result)))) = self.fetched.1.poll_recv(&mut cx) {
+            if killed == driver.killed()
+                && let Some(subject) = &mut driver.subject
+            {
                 let fetched = Notice::Fetched(fetch, result);
                 subject.tell(driver.now, fetched, &mut driver.recorder);
                 driver.attend();
@@ -154,7 +157,7 @@ impl Outside {
                     _ => subject.dial(id, dial::dial(&url, &self.tls)),
                 }
             }
-            Want::Fetch(fetch, path) => self.fetch(fetch, path),
+            Want::Fetch(fetch, path) => self.fetch(driver.killed(), fetch, path),
             Want::Refused(url) => {
                 let port = PORTS.into_iter().find(|port| self.is_at(*port, &url));
                 if let (Some(gateway), Some(port)) = (&mut driver.gateway, port) {
@@ -176,7 +179,7 @@ impl Outside {
         address.is_some_and(|address| Some(address.port()) == url)
     }
 
-    fn fetch(&self, fetch: FetchId, path: &'static str) {
+    fn fetch(&self, killed: u32, fetch: FetchId, path: &'static str) {
         let to = self.fetched.0.clone();
         let (api, token, tls) = (self.api.clone(), self.token.clone(), self.tls.clone());
         tokio::task::spawn_local(async move {
@@ -185,7 +188,7 @@ impl Outside {
                 None => Err("no REST API was given to ask".to_owned()),
             };
             // The run may be over.
-            let _ = to.send((fetch, result));
+            let _ = to.send((killed, (fetch, result)));
         });
     }
 
@@ -261,6 +264,11 @@ impl Outside {
             }
             if gateway.listening(limbo.port) == Listening::Hanging {
                 self.limbo.push(limbo);
+                continue;
+            }
+            // One fault may have given way to another, as for any connect that comes now.
+            if gateway.door(now, limbo.port, to) == Door::Refused {
+                limbo.transport.abort();
                 continue;
             }
             match (limbo.transport, limbo.port) {

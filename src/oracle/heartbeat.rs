@@ -254,7 +254,9 @@ pub(super) fn number(
             docket,
             format!("at most {}, the last number sent", session.highest),
         ),
-        Some(carried) if session.confirmed.is_some_and(|old| carried < old) && !session.is_scrambled => {
+        // A beat of a connection that is being left, or of which a fault held the bytes back, may be read after its successor
+        // has told of more.
+        Some(carried) if is_settled && session.confirmed.is_some_and(|old| carried < old) => {
             let old = session.confirmed.unwrap_or_default();
             sent(Rule::H4, docket, format!("{old} or more, as before: numbers do not run backwards"));
         }
