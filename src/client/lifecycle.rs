@@ -653,7 +653,10 @@ impl Lifecycle {
     /// Begins a life. One that is asked for while the last one still closes its connections does not wait for them: they
     /// drain as any that was left does, and no `Stopped` tells of a stop that is no longer wanted.
     fn on_start(&mut self, now: Instant, session: Option<Session>) {
-        if !matches!(self.state, State::Idle | State::Stopping { .. } | State::Stopped) {
+        if !matches!(
+            self.state,
+            State::Idle | State::Stopping { .. } | State::Stopped
+        ) {
             self.log(
                 Level::Info,
                 format!("ignored: a start, while {}", self.state.name()),

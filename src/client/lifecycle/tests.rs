@@ -1624,7 +1624,10 @@ fn a_start_while_connections_still_close_begins_the_next_life_and_lets_them_drai
     rig.ended(1, End::Abandoned);
     rig.wait(secs(1));
     let done = rig.done();
-    assert!(!done.contains("stopped"), "the stop is no longer wanted: {done}");
+    assert!(
+        !done.contains("stopped"),
+        "the stop is no longer wanted: {done}"
+    );
 }
 
 // URLs.
