@@ -372,13 +372,11 @@ impl<'a> Driver<'a> {
 
     /// Who asked is no more. A successor counts its requests from the same number and must not be given these answers.
     fn forget_requests(&mut self) {
-        self.travels.retain(|_, travel| {
-            !matches!(travel, Travel::Request(..) | Travel::Answer(..))
-        });
+        self.travels
+            .retain(|_, travel| !matches!(travel, Travel::Request(..) | Travel::Answer(..)));
         self.waiting
             .retain(|waiting| !matches!(waiting, Waiting::Request(..)));
-        self.outside
-            .retain(|want| !matches!(want, Want::Fetch(..)));
+        self.outside.retain(|want| !matches!(want, Want::Fetch(..)));
         self.killed += 1;
     }
 

@@ -122,8 +122,7 @@ impl Outside {
             }
             has_done = true;
         }
-        while let Poll::Ready(Some((killed, (fetch, result)))) = self.fetched.1.poll_recv(&mut cx)
-        {
+        while let Poll::Ready(Some((killed, (fetch, result)))) = self.fetched.1.poll_recv(&mut cx) {
             if killed == driver.killed()
                 && let Some(subject) = &mut driver.subject
             {
