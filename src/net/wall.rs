@@ -60,6 +60,9 @@ struct Limbo {
 /// Says whether a gateway's URL may be connected to.
 pub(super) type Guard = Box<dyn Fn(&Url) -> bool>;
 
+/// An answer, and how often the subject had been killed when it asked.
+type Awaited = (u32, Fetched);
+
 /// The real network around a driver.
 pub(super) struct Outside {
     listeners: Option<Listeners>,
@@ -71,10 +74,9 @@ pub(super) struct Outside {
     /// Which gateways may be connected to.
     guard: Guard,
     asked: (mpsc::UnboundedSender<Asked>, mpsc::UnboundedReceiver<Asked>),
-    /// Answers, and how often the subject had been killed when it asked.
     fetched: (
-        mpsc::UnboundedSender<(u32, Fetched)>,
-        mpsc::UnboundedReceiver<(u32, Fetched)>,
+        mpsc::UnboundedSender<Awaited>,
+        mpsc::UnboundedReceiver<Awaited>,
     ),
     waker: Waker,
 }
