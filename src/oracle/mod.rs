@@ -352,7 +352,10 @@ impl Judge {
         self.attempt(None);
         self.discovery.doubt();
         reconnect::failed(&mut self.view, &mut self.docket, port, false, false);
-        self.attempts.lost(None, self.view.shared.now, None);
+        // One that was under way when the subject was let go, or forbidden to come back, need not be followed by another.
+        if self.view.shared.presence == Presence::Running {
+            self.attempts.lost(None, self.view.shared.now, None);
+        }
     }
 
     /// A payload of the subject's.
