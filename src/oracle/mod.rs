@@ -31,7 +31,7 @@ use self::docket::Docket;
 use self::outcomes::{Outcomes, RecoveryFacts};
 use self::rules::Rule;
 use self::view::{Auth, Cause, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View};
-use crate::fault::{Act, Port};
+use crate::fault::{Act, Action, Port};
 use crate::progress::Progress;
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
@@ -728,6 +728,22 @@ impl Judge {
         }
     }
 
+    /// A fault struck. A dispatch that the schedule sends with the session's next number is traced as the gateway's own, so
+    /// that only the strike tells that the subject cannot know it.
+    fn struck(&mut self, fault: u32, connection: Option<u32>) {
+        let view = &mut self.view;
+        view.strike(fault, connection);
+        let struck = view.faults.get(fault as usize);
+        let is_unknown = struck.is_some_and(|fault| {
+            let action = &fault.scheduled.fault.action;
+            matches!(action, Action::Send { op, .. } if *op == Opcode::DISPATCH)
+        });
+        if is_unknown && let Some(place) = connection.and_then(|number| view.place(number)) {
+            let (now, connection) = (view.shared.now, &mut view.connections[place]);
+            robustness::odd(connection, &mut self.docket, now, Opcode::DISPATCH);
+        }
+    }
+
     fn acted(&mut self, act: Act) {
         self.view.act(act);
         if matches!(act, Act::Stop | Act::Restart) {
@@ -780,7 +796,7 @@ impl Judge {
                 self.discovery.request(&self.view.shared, path);
                 self.identified.asked_limit |= *status == 200 && path.ends_with("/gateway/bot");
             }
-            Seen::Struck { fault, connection } => self.view.strike(*fault, *connection),
+            Seen::Struck { fault, connection } => self.struck(*fault, *connection),
             Seen::Healed { fault } => {
                 let faults = &self.view.faults;
                 let hidden = faults
