@@ -532,6 +532,7 @@ impl Judge {
         };
         let connection = &mut self.view.connections[place];
         let serial = connection.session;
+        let slack = self.view.shared.slack(connection.interval(&self.view.shared));
         let is_ready = matches!(frame.t, Some("READY" | "RESUMED"));
         let before = if matches!(connection.auth, Auth::Resuming { .. }) {
             connection.replayed.replace(s)
@@ -544,7 +545,7 @@ impl Judge {
         let is_repeat =
             !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
         session.is_scrambled |= is_repeat;
-        session.sent(s, now);
+        session.sent(s, now, slack);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
         if frame.fate == Fate::Injected {
             let connection = &mut self.view.connections[place];
