@@ -532,7 +532,10 @@ impl Judge {
         };
         let connection = &mut self.view.connections[place];
         let serial = connection.session;
-        let slack = self.view.shared.slack(connection.interval(&self.view.shared));
+        let slack = self
+            .view
+            .shared
+            .slack(connection.interval(&self.view.shared));
         let is_ready = matches!(frame.t, Some("READY" | "RESUMED"));
         let before = if matches!(connection.auth, Auth::Resuming { .. }) {
             connection.replayed.replace(s)
