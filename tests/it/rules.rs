@@ -120,7 +120,9 @@ impl Recording {
             }
             Edit::Replace(place, several) => {
                 entries.remove(place);
-                several.into_iter().for_each(|entry| put(entries, entry));
+                for entry in several {
+                    put(entries, entry);
+                }
             }
         }
         edited
