@@ -135,6 +135,11 @@ impl Link {
         }
     }
 
+    /// From now on what is put in is lost; what is in flight arrives. For what was already told as being on its way.
+    pub fn cut(&mut self) {
+        self.course = Course::Silent;
+    }
+
     /// From now on what is put in waits for [`Link::release`]. A silent link stays silent.
     pub fn hold(&mut self) {
         if self.course == Course::Open {
@@ -234,6 +239,16 @@ mod tests {
                 is_swallowed: true
             })
         );
+    }
+
+    #[test]
+    fn a_link_that_is_cut_lets_arrive_what_was_on_its_way() {
+        let mut link = Link::new(10 * MS);
+        link.push(at(0), bytes("a"));
+        link.cut();
+        link.push(at(1), bytes("b"));
+        assert_eq!(link.pop(at(10)), Some(arrived(bytes("a"))));
+        assert!(link.pop(at(11)).is_some_and(|arrival| arrival.is_swallowed));
     }
 
     #[test]

@@ -277,7 +277,16 @@ impl GatewaySide {
                 connection,
                 direction,
             } => {
-                self.links(connection, direction, |link| link.silence(now));
+                // What the gateway sent is in the trace as on its way, and so it arrives; what the subject sent is traced when it
+                // arrives, and so it can still vanish.
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    if direction.to_gateway() {
+                        connection.inbound.silence(now);
+                    }
+                    if direction.to_subject() {
+                        connection.outbound.cut();
+                    }
+                }
                 self.note_flight(connection);
             }
             Strike::Hold {

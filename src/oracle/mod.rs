@@ -31,7 +31,7 @@ use self::docket::Docket;
 use self::outcomes::{Outcomes, RecoveryFacts};
 use self::rules::Rule;
 use self::view::{Auth, Cause, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View};
-use crate::fault::{Act, Port};
+use crate::fault::{Act, Action, Port};
 use crate::progress::Progress;
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
@@ -353,7 +353,10 @@ impl Judge {
         self.attempt(None);
         self.discovery.doubt();
         reconnect::failed(&mut self.view, &mut self.docket, port, false, false);
-        self.attempts.lost(None, self.view.shared.now, None);
+        // One that was under way when the subject was let go, or forbidden to come back, need not be followed by another.
+        if self.view.shared.presence == Presence::Running {
+            self.attempts.lost(None, self.view.shared.now, None);
+        }
     }
 
     /// A payload of the subject's.
@@ -530,6 +533,10 @@ impl Judge {
         };
         let connection = &mut self.view.connections[place];
         let serial = connection.session;
+        let slack = self
+            .view
+            .shared
+            .slack(connection.interval(&self.view.shared));
         let is_ready = matches!(frame.t, Some("READY" | "RESUMED"));
         let before = if matches!(connection.auth, Auth::Resuming { .. }) {
             connection.replayed.replace(s)
@@ -542,7 +549,7 @@ impl Judge {
         let is_repeat =
             !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
         session.is_scrambled |= is_repeat;
-        session.sent(s, now);
+        session.sent(s, now, slack);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
         if frame.fate == Fate::Injected {
             let connection = &mut self.view.connections[place];
@@ -726,6 +733,22 @@ impl Judge {
         }
     }
 
+    /// A fault struck. A dispatch that the schedule sends with the session's next number is traced as the gateway's own, so
+    /// that only the strike tells that the subject cannot know it.
+    fn struck(&mut self, fault: u32, connection: Option<u32>) {
+        let view = &mut self.view;
+        view.strike(fault, connection);
+        let struck = view.faults.get(fault as usize);
+        let is_unknown = struck.is_some_and(|fault| {
+            let action = &fault.scheduled.fault.action;
+            matches!(action, Action::Send { op, .. } if *op == Opcode::DISPATCH)
+        });
+        if is_unknown && let Some(place) = connection.and_then(|number| view.place(number)) {
+            let (now, connection) = (view.shared.now, &mut view.connections[place]);
+            robustness::odd(connection, &mut self.docket, now, Opcode::DISPATCH);
+        }
+    }
+
     fn acted(&mut self, act: Act) {
         self.view.act(act);
         if matches!(act, Act::Stop | Act::Restart) {
@@ -778,7 +801,7 @@ impl Judge {
                 self.discovery.request(&self.view.shared, path);
                 self.identified.asked_limit |= *status == 200 && path.ends_with("/gateway/bot");
             }
-            Seen::Struck { fault, connection } => self.view.strike(*fault, *connection),
+            Seen::Struck { fault, connection } => self.struck(*fault, *connection),
             Seen::Healed { fault } => {
                 let faults = &self.view.faults;
                 let hidden = faults

@@ -446,13 +446,14 @@ impl Session {
         }
     }
 
-    /// A dispatch with this number is on its way.
-    pub(super) fn sent(&mut self, s: u64, now: Instant) {
+    /// A dispatch with this number is on its way; what is sent now is received within the slack.
+    pub(super) fn sent(&mut self, s: u64, now: Instant, slack: Duration) {
         if s < self.highest {
             return;
         }
         self.highest = s;
-        if now - self.settled[1].0 >= SETTLE {
+        // As far apart as `floor` looks back: else dispatches that keep coming leave none that is old enough.
+        if now - self.settled[1].0 >= SETTLE.max(slack) {
             self.settled = [self.settled[1], (now, s)];
         }
         self.latest = (now, s);

@@ -1,5 +1,5 @@
-//! The judge against traces made by hand: each is a conforming one with one edit.
+//! The judge's outcomes, expectations and verdict against traces made by hand. Rules are tried on edited recordings of real
+//! runs, which only the whole crate can make: `tests/it/rules.rs`.
 
 mod outcomes;
-mod rules;
 mod tape;

@@ -5,24 +5,24 @@
 
 use crate::expect::{Allowances, Ends, Expectations};
 use crate::fault::{Act, Action, Answer, DrawnFault, Event, Lasts, Port, Scope, Times, Trigger};
-use crate::oracle::{Effect, Finding, Judge, Judgement, RecoveryFacts};
+use crate::oracle::{Effect, Finding, Judge, Judgement, RecoveryFacts, Verdict};
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
 use crate::trace::{
-    Clock, Delivery, Entry, Fate, Header, IdentifyLimit, Kind, Miss, Observer, Phase,
-    ScheduledFault, Seen, Side, VERSION, Vantage,
+    Clock, Delivery, Entry, Fate, Header, IdentifyLimit, Observer, Phase, ScheduledFault, Seen,
+    Side, VERSION, Vantage,
 };
 
 /// I, in milliseconds.
-pub(super) const I: u64 = 40_000;
+const I: u64 = 40_000;
 /// When the conforming run loses its first connection.
 pub(super) const LOST: u64 = 150_000;
 /// When the watch ends.
 pub(super) const OVER: u64 = 320_000;
 /// What the subject asks for.
-pub(super) const PATH: &str = "/?v=10&encoding=json";
+const PATH: &str = "/?v=10&encoding=json";
 /// A payload of IDENTIFY that nothing is wrong with.
-pub(super) const IDENTIFY: &str =
+const IDENTIFY: &str =
     r#"{"token":"<token>","intents":513,"properties":{"os":"linux","browser":"x","device":"x"}}"#;
 
 /// A trace in the making.
@@ -274,31 +274,6 @@ impl Tape {
         self.fin(at + 20, connection, Side::Subject)
     }
 
-    pub(super) fn missed(&mut self, at: u64, port: Port) -> &mut Self {
-        let why = Miss::Refused;
-        self.see(at, Seen::Missed { port, why })
-    }
-
-    pub(super) fn message_kind(
-        &mut self,
-        at: u64,
-        connection: u32,
-        from: Side,
-        kind: Kind,
-    ) -> &mut Self {
-        let (fate, text) = (Fate::Delivered, String::new());
-        self.see(
-            at,
-            Seen::Message {
-                connection,
-                from,
-                fate,
-                kind,
-                text,
-            },
-        )
-    }
-
     pub(super) fn act(&mut self, at: u64, act: Act) -> &mut Self {
         self.see(at, Seen::Acted { act })
     }
@@ -393,31 +368,6 @@ impl Tape {
         self.without(|time, _| time == at)
     }
 
-    /// Takes out the payloads of one opcode at a time, and gives place to another.
-    pub(super) fn instead(&mut self, at: u64, connection: u32, op: u8, d: &str) -> &mut Self {
-        self.without(|time, saw| {
-            time == at
-                && matches!(saw, Seen::Frame { op: known, from: Side::Subject, .. } if known.0 == op)
-        });
-        self.entries.insert(
-            0,
-            Entry {
-                at: ms(at),
-                saw: Seen::Frame {
-                    connection,
-                    from: Side::Subject,
-                    fate: Fate::Delivered,
-                    op: Opcode(op),
-                    s: None,
-                    t: None,
-                    d: json(d),
-                    bytes: 40,
-                },
-            },
-        );
-        self
-    }
-
     /// Has it judged, ended in good order.
     pub(super) fn judged(&self) -> Judgement {
         let mut tape = self.clone();
@@ -457,4 +407,18 @@ pub(super) fn line(finding: &Finding) -> String {
         ..
     } = finding;
     format!("{id} at {at}: {seen}; expected {expected}")
+}
+
+/// Every edit of this run is judged against it.
+#[test]
+fn the_conforming_run_conforms_and_nothing_is_found() {
+    let judgement = Tape::conforming().judged();
+    let found: Vec<String> = judgement.findings.iter().map(line).collect();
+    assert_eq!(found, Vec::<String>::new());
+    assert_eq!(
+        (judgement.verdict, judgement.reasons),
+        (Verdict::Conforms, Vec::new())
+    );
+    let mut rules = judgement.rules.iter();
+    assert!(rules.all(|rule| rule.kept == rule.exercised));
 }
