@@ -62,10 +62,6 @@ impl Came {
 }
 
 /// Serves every connection by `serve`, one after the other; gives the port.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a server of the test's own, beside the binary that it tests"
-)]
 fn server(mut serve: impl FnMut(TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = listener.local_addr().expect("it is bound").port();

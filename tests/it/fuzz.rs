@@ -51,14 +51,15 @@ fn time(draw: &mut Draw, tenths: u64) -> String {
         1 => format!("{}ms", 1 + draw.below(3000)),
         2 => {
             let least = draw.below(tenths);
-            format!(
-                "{}I..{}I",
-                least as f64 / 10.0 + 0.05,
-                tenths as f64 / 10.0 + 0.1
-            )
+            format!("{}..{}", in_intervals(least), in_intervals(tenths + 1))
         }
-        _ => format!("{}I", (1 + draw.below(tenths)) as f64 / 10.0),
+        _ => in_intervals(1 + draw.below(tenths)),
     }
+}
+
+/// So many tenths of I.
+fn in_intervals(tenths: u64) -> String {
+    format!("{}.{}I", tenths / 10, tenths % 10)
 }
 
 fn action(draw: &mut Draw) -> String {
@@ -169,8 +170,8 @@ fn fault(draw: &mut Draw) -> String {
             // Not shorter: firings that last pile up, and a run with ten thousand of them takes its time.
             let _ = writeln!(
                 text,
-                "every = \"{}I\"\ntimes = {times}",
-                (1 + draw.below(30)) as f64 / 10.0
+                "every = \"{}\"\ntimes = {times}",
+                in_intervals(1 + draw.below(30))
             );
         }
         _ => {
@@ -275,6 +276,10 @@ fn trouble(scenario: &Scenario, subject: Name, seed: u64) -> Result<Outcome, Str
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how many schedules are tried is said by whoever runs the test"
+)]
 fn any_schedule_runs_to_its_end_the_same_way_twice_and_does_not_fail_a_sound_client() {
     let wanted = std::env::var("GWTOOL_FUZZ").ok();
     let cases = wanted.and_then(|n| n.parse().ok()).unwrap_or(CASES);
