@@ -5,3 +5,4 @@ mod cli;
 mod faults;
 mod lab;
 mod live;
+mod sound;
