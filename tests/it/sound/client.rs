@@ -334,8 +334,8 @@ impl Sound {
             Some(1000) if self.habits.forgets_at_1000 => self.session = None,
             _ => {}
         }
-        // The answer is on its way; the wait for the end is bounded like any other.
-        self.leave(now, Some(Some(CloseCode(4000))), Then::Reconnect);
+        // The answer is on its way, unless the socket is dropped first.
+        self.leave_to_resume(now);
     }
 
     fn stop(&mut self, now: Instant) {

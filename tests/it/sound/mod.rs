@@ -9,12 +9,15 @@ mod client;
 use crate::lab;
 use client::{Habits, Sound};
 use gwtool::expect::Allowances;
-use gwtool::oracle::Verdict;
+use gwtool::oracle::{Effect, Verdict};
 use gwtool::protocol::CloseCode;
 use gwtool::scenarios::catalogue;
+use gwtool::scenarios::runner::usual_interval;
+use gwtool::seed::{Draw, Seed, Stream};
 use gwtool::subjects::Name;
 use gwtool::time::Duration;
 use gwtool::trace::Clock;
+use std::ops::Range;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -80,62 +83,101 @@ const ABRUPT: Habits = Habits {
     patience: [secs(10), secs(20), secs(60)],
 };
 
+/// Habits taken at random from the three.
+fn mixture(draw: &mut Draw) -> Habits {
+    let mut pick = || [PATIENT, LENIENT, ABRUPT][usize::try_from(draw.below(3)).unwrap()];
+    // What belongs together stays together: a dropped socket has no end to wait for, growth needs its bounds.
+    let (close, delay) = (pick(), pick());
+    Habits {
+        name: "mixture",
+        beats_at_once: pick().beats_at_once,
+        skips_hello: pick().skips_hello,
+        resumes_on_main: pick().resumes_on_main,
+        close: close.close,
+        close_within: close.close_within,
+        awaits_end: close.awaits_end,
+        keeps_after_op9: pick().keeps_after_op9,
+        missed_max: pick().missed_max,
+        takes_any_sign: pick().takes_any_sign,
+        resumes_max: pick().resumes_max,
+        forgets_at_1000: pick().forgets_at_1000,
+        forgets_at_failure: pick().forgets_at_failure,
+        delay: delay.delay,
+        delay_grows: delay.delay_grows,
+        patience: pick().patience,
+    }
+}
+
 /// Runs the whole catalogue, and tells every run that does not conform.
-fn assert_conforms(habits: Habits, seeds: std::ops::Range<u64>) {
+fn check(habits: Habits, interval: Duration, seeds: Range<u64>) -> Vec<String> {
     let mut bad = Vec::new();
     for scenario in catalogue::shipped(Clock::Virtual) {
         for seed in seeds.clone() {
-            let plan = lab::plan(scenario.clone(), Name::Gwtool, seed, Clock::Virtual);
+            let mut plan = lab::plan(scenario.clone(), Name::Gwtool, seed, Clock::Virtual);
+            plan.interval = interval;
             let allowances = Allowances::of_a_program(plan.interval);
             let judgement = lab::run_machine(&plan, habits.name, allowances, |to, token, draw| {
                 Box::new(Sound::new(habits, to, token, draw))
             });
             if judgement.verdict != Verdict::Conforms {
                 let told = judgement.findings.iter();
-                let told = told.filter(|finding| finding.effect == gwtool::oracle::Effect::Fails);
-                let told: Vec<String> = told
-                    .map(|f| {
-                        format!(
-                            "\n    {} at {} {}; expected {}",
-                            f.id, f.at, f.seen, f.expected
-                        )
-                    })
-                    .collect();
-                let reasons = judgement.reasons.join("; ");
+                let told = told.filter(|finding| finding.effect == Effect::Fails);
+                let told = told.map(|f| {
+                    format!(
+                        "\n    {} at {} {}; expected {}",
+                        f.id, f.at, f.seen, f.expected
+                    )
+                });
                 bad.push(format!(
-                    "{} at seed {seed}: {:?} {reasons}{}",
+                    "{} at seed {seed}: {:?} {}{}",
                     scenario.name,
                     judgement.verdict,
-                    told.concat()
+                    judgement.reasons.join("; "),
+                    told.collect::<String>()
                 ));
             }
         }
     }
-    assert!(
-        bad.is_empty(),
-        "{} of {}\n{}",
-        bad.len(),
-        habits.name,
-        bad.join("\n")
-    );
+    bad
 }
 
-/// Seeds of each scenario: jitter, latency and the order at one instant differ.
-fn seeds() -> std::ops::Range<u64> {
-    0..std::env::var("SOUND_SEEDS").map_or(8, |n| n.parse().unwrap())
+#[track_caller]
+fn assert_conforms(habits: Habits) {
+    let bad = check(habits, usual_interval(Clock::Virtual), 0..20);
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
 #[test]
 fn a_client_that_waits_for_every_close_conforms() {
-    assert_conforms(PATIENT, seeds());
+    assert_conforms(PATIENT);
 }
 
 #[test]
 fn a_client_that_takes_any_frame_for_a_sign_of_life_conforms() {
-    assert_conforms(LENIENT, seeds());
+    assert_conforms(LENIENT);
 }
 
 #[test]
 fn a_client_that_drops_its_sockets_conforms() {
-    assert_conforms(ABRUPT, seeds());
+    assert_conforms(ABRUPT);
+}
+
+#[test]
+fn mixtures_of_their_habits_conform_at_any_interval() {
+    let intervals = [
+        usual_interval(Clock::Virtual),
+        usual_interval(Clock::Real),
+        Duration::from_millis(500),
+    ];
+    for seed in 0..8 {
+        let habits = mixture(&mut Seed(seed).stream(Stream::Subject));
+        for interval in intervals {
+            let bad = check(habits, interval, seed..seed + 1);
+            assert!(
+                bad.is_empty(),
+                "{habits:?} at {interval:?}\n{}",
+                bad.join("\n")
+            );
+        }
+    }
 }
