@@ -110,13 +110,18 @@ impl Ledger {
     ) -> Vec<(String, String)> {
         let check = |docket: &mut Docket, id: &str, expected: Option<&Expected>, n: u32| {
             if let Some(expected) = expected.filter(|expected| !expected.admits(n)) {
-                docket.push(unmet(
-                    id,
-                    until,
-                    None,
-                    format!("{n} {id}"),
-                    expected.to_string(),
-                ));
+                let things = match (id, n) {
+                    ("connections", 1) => "connection",
+                    ("connections", _) => id,
+                    ("identifies", 1) => "IDENTIFY",
+                    ("identifies", _) => "IDENTIFYs",
+                    ("resumes", 1) => "RESUME",
+                    ("resumes", _) => "RESUMEs",
+                    (_, 1) => "Close",
+                    _ => "Closes",
+                };
+                let seen = format!("{n} {things}");
+                docket.push(unmet(id, until, None, seen, expected.to_string()));
             }
         };
         let expect = &self.expect;

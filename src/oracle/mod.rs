@@ -288,6 +288,8 @@ impl Judge {
             for due in DUES {
                 let connection = &mut self.view.connections[place];
                 if now > connection.due(due) {
+                    // What did not happen is told as of the moment at which it was late, not of the next entry.
+                    self.view.shared.now = connection.due(due) + Duration::from_nanos(1);
                     connection.settle(due);
                     let (shared, docket) = (&self.view.shared, &mut self.docket);
                     match due {
@@ -300,6 +302,7 @@ impl Judge {
                         Due::Handshake => close::handshake_overdue(connection, shared, docket),
                         Due::Pong => robustness::pong_overdue(connection, shared, docket),
                     }
+                    self.view.shared.now = now;
                 }
             }
         }

@@ -113,7 +113,9 @@ impl Attempts {
         }
         let streak = &self.delays[self.delays.len() - STREAK..];
         let (first, last) = (streak[0], streak[STREAK - 1]);
-        let has_grown = last > first * 6 / 5 || first >= view.shared.allowances.backoff / 2;
+        // With jitter, two delays near the cap may come in either order.
+        let has_grown =
+            last > first * 6 / 5 || first.max(last) >= view.shared.allowances.backoff / 2;
         if has_grown {
             docket.kept(Rule::B1);
         } else if !self.was_told {

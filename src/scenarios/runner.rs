@@ -1,6 +1,7 @@
 //! One run of a scenario with a subject and a seed: everything is drawn, set up, run, and judged.
 
 use super::{Outcome, Scenario};
+use crate::expect::Allowances;
 use crate::fault::{Lasts, Trigger};
 use crate::faults::schedule;
 use crate::machine::Endpoints;
@@ -80,7 +81,15 @@ impl Plan {
         Some(format!("it needs a subject {}", missing.words()))
     }
 
-    /// Everything that decides the run, drawn.
+    /// How long a login may take with these allowances.
+    pub fn login_within(&self, allowances: &Allowances) -> Duration {
+        let usual = allowances.attempt() + allowances.identify;
+        let span = self.scenario.login_within;
+        span.map_or(usual, |span| span.at(self.interval))
+    }
+
+    /// Everything that decides the run, drawn. For a machine that is no subject of gwtool's, the name, the allowances and the
+    /// time for the login in the header are the caller's to replace.
     pub fn setup(&self) -> Setup {
         let Self {
             scenario,
@@ -97,7 +106,6 @@ impl Plan {
         };
         let allowances = subject.allowances(&scenario.settings, interval);
         let at = |span: Span| span.at(interval);
-        let login = allowances.attempt() + allowances.identify;
         let latency = match (scenario.latency, clock) {
             (Some(range), _) => drawn(range, interval, &mut seed.stream(Stream::Link)),
             (None, Clock::Virtual) => {
@@ -118,7 +126,7 @@ impl Plan {
             interval,
             subject: subject.to_string(),
             allowances,
-            login_within: scenario.login_within.map_or(login, at),
+            login_within: self.login_within(&allowances),
             chaos: scenario
                 .chaos
                 .map(at)

@@ -308,6 +308,11 @@ impl Gateway {
         if let Pulse::Ungreeted(Greeting::Close { code, reason }) = pulse {
             return self.close(now, connection, code, reason);
         }
+        // HELLO is the first word of every connection: a client that does not wait for it gets it before its answer, which no
+        // fault that is set on HELLO then comes too late for.
+        if matches!(frame.op, Opcode::IDENTIFY | Opcode::RESUME) {
+            self.on_greet(now, connection);
+        }
         if bytes > self.config.enforce.payload_max {
             let reason = "the payload is too large";
             return self.close(now, connection, CloseCode::DECODE_ERROR, reason);
@@ -1310,7 +1315,7 @@ mod tests {
     }
 
     #[test]
-    fn identify_before_hello_is_accepted() {
+    fn identify_before_hello_is_answered_behind_it() {
         let mut rig = Rig::new(Config {
             hello_after: secs(1.0),
             ..config()
@@ -1319,9 +1324,9 @@ mod tests {
         rig.send(1, IDENTIFY);
         rig.run(1.0);
         rig.check(&[
+            r#"0.000s #1 op 10 {"heartbeat_interval":10000,"_trace":["gwtool"]}"#,
             "0.000s #1 READY s1",
             "0.000s #1 GUILD_CREATE s2",
-            r#"1.000s #1 op 10 {"heartbeat_interval":10000,"_trace":["gwtool"]}"#,
         ]);
     }
 

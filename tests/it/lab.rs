@@ -1,14 +1,16 @@
 //! Runs for tests: a scenario written in the test, a subject, a seed, and everything that was seen.
 
-use gwtool::net::Interrupt;
-use gwtool::oracle::Verdict;
-use gwtool::protocol::Opcode;
+use gwtool::expect::Allowances;
+use gwtool::machine::Endpoints;
+use gwtool::net::{self, Interrupt};
+use gwtool::oracle::{Judge, Judgement, Verdict};
+use gwtool::protocol::{Opcode, Token};
 use gwtool::scenarios::runner::{self, Machine, Plan};
 use gwtool::scenarios::{Outcome, Scenario, load};
-use gwtool::seed::Seed;
+use gwtool::seed::{Draw, Seed, Stream};
 use gwtool::subjects::Name;
 use gwtool::time::Duration;
-use gwtool::trace::{Clock, Entry, Fate, Seen, Side};
+use gwtool::trace::{Clock, Entry, Fate, Observer, Seen, Side};
 
 /// The only scenario of a text.
 #[track_caller]
@@ -38,6 +40,25 @@ pub(crate) fn plan(scenario: Scenario, subject: Name, seed: u64, clock: Clock) -
 pub(crate) fn run(plan: &Plan) -> Outcome {
     runner::run(plan, &mut [], &Machine::default(), &Interrupt::default())
         .expect("a run needs no more than this machine")
+}
+
+/// Runs a plan with a machine that is no subject of gwtool's, in virtual time.
+pub(crate) fn run_machine(
+    plan: &Plan,
+    name: &str,
+    allowances: Allowances,
+    machine: impl Fn(&Endpoints, &Token, Draw) -> Box<dyn gwtool::machine::Machine>,
+) -> Judgement {
+    let mut setup = plan.setup();
+    name.clone_into(&mut setup.header.subject);
+    setup.header.login_within = plan.login_within(&allowances);
+    setup.header.allowances = allowances;
+    let mut judge = Judge::new(&setup.header);
+    let factory = |to: &Endpoints| machine(to, &setup.token, setup.seed.stream(Stream::Subject));
+    let observers: Vec<&mut dyn Observer> = vec![&mut judge];
+    net::run::run(&setup, factory, observers, &Interrupt::default())
+        .expect("a run needs no more than this machine");
+    judge.finish()
 }
 
 /// Runs a scenario's text in virtual time with our client.

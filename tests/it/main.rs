@@ -13,5 +13,6 @@ mod lab;
 mod live;
 mod rules;
 mod runs;
+mod sound;
 mod stop;
 mod sweep;

@@ -382,9 +382,9 @@ fn unmet_expectations_fail_and_met_ones_do_not() {
         [
             "resume_seq at 150.151s: sent RESUME with seq 4 on #2; expected 5 or 6",
             "connections at 320.000s: 2 connections; expected 3",
-            "identifies at 320.000s: 1 identifies; expected 2",
-            "resumes at 320.000s: 1 resumes; expected 2",
-            "closes at 320.000s: 0 closes; expected 1",
+            "identifies at 320.000s: 1 IDENTIFY; expected 2",
+            "resumes at 320.000s: 1 RESUME; expected 2",
+            "closes at 320.000s: 0 Closes; expected 1",
             "lost at 320.000s: 0 lost; expected 1",
             "duplicated at 320.000s: 0 duplicated; expected 1",
         ]
