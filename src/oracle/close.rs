@@ -190,23 +190,25 @@ pub(super) fn connects(shared: &Shared, docket: &mut Docket, connection: Option<
     // One connect may be under way when a stop arrives.
     let under_way = shared.epsilon(Duration::ZERO) * 2 / 5;
     let what = connection.map_or_else(|| "a new one".to_owned(), |number| format!("#{number}"));
-    let resurrected = |docket: &mut Docket, expected: &str| {
-        docket.push(Finding {
+    let resurrected = |docket: &mut Docket, expected: String| {
+        docket.push_again(Finding {
             kind: FindingKind::Outcome,
             id: "resurrected".to_owned(),
             effect: Effect::Fails,
             at: shared.now,
             connection,
             seen: format!("connected again: {what}"),
-            expected: expected.to_owned(),
+            expected,
         });
     };
     match shared.presence {
         Presence::Dismissed { at } if shared.now - at > under_way => {
-            resurrected(docket, "no connection after it was told to stop");
+            let expected = format!("no connection after it was told to stop at {at}");
+            resurrected(docket, expected);
         }
         Presence::Banned { at, code, crossing } if shared.now - at >= crossing => {
-            resurrected(docket, "no connection after a code that forbids it");
+            let expected = format!("no connection after {code} ({})", code.meaning());
+            resurrected(docket, expected);
             docket.broken(Rule::X1, shared.now, connection, || {
                 (
                     format!("connected again after {code} ({}): {what}", code.meaning()),

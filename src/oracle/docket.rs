@@ -7,6 +7,7 @@ use super::rules::{self, Rule};
 use super::{Effect, Finding, FindingKind, RuleCount, RuleLevel};
 use crate::time::Instant;
 use crate::trace::Vantage;
+use std::collections::BTreeMap;
 
 /// How often one finding is told in full.
 const TOLD: u64 = 3;
@@ -25,6 +26,8 @@ pub(super) struct Docket {
     vantage: Vantage,
     counts: Vec<Count>,
     findings: Vec<Finding>,
+    /// Outcomes that came again and are not told, by id.
+    more: BTreeMap<String, u64>,
     /// Rules are judged only while it is; a subject that was told to stop need not keep them.
     pub(super) is_open: bool,
 }
@@ -35,6 +38,7 @@ impl Docket {
             vantage,
             counts: vec![Count::default(); rules::all().len()],
             findings: Vec::new(),
+            more: BTreeMap::new(),
             is_open: true,
         }
     }
@@ -105,6 +109,16 @@ impl Docket {
         self.findings.push(finding);
     }
 
+    /// An outcome that may come again and again: told three times, then counted.
+    pub(super) fn push_again(&mut self, finding: Finding) {
+        let same = self.findings.iter().filter(|told| told.id == finding.id);
+        if same.count() as u64 >= TOLD {
+            *self.more.entry(finding.id).or_default() += 1;
+        } else {
+            self.findings.push(finding);
+        }
+    }
+
     /// The findings in the order of time, and the counts of the rules that were exercised.
     pub(super) fn close(mut self) -> (Vec<Finding>, Vec<RuleCount>) {
         for (rule, count) in rules::all().iter().zip(&self.counts) {
@@ -117,6 +131,11 @@ impl Docket {
                     last.seen += &more.to_string();
                     last.seen += " more)";
                 }
+            }
+        }
+        for (id, more) in &self.more {
+            if let Some(last) = self.findings.iter_mut().rev().find(|f| f.id == *id) {
+                last.seen = format!("{} (and {more} more)", last.seen);
             }
         }
         self.findings.sort_by_key(|finding| finding.at);

@@ -681,7 +681,9 @@ impl Judge {
         let cause = cause(connection, now);
         let (port, shard, auth) = (connection.port, connection.shard, connection.auth);
         let (serial, replayed) = (connection.session, connection.replayed);
-        let (was_cut, answered) = (connection.cut.is_some(), connection.hello.is_some());
+        // An upgrade that was turned down was no connection yet: its end is that of a failed attempt.
+        let was_cut = connection.cut.is_some() && connection.upgraded_at.is_some();
+        let answered = connection.hello.is_some();
         // A READY that was cut off on its way leaves a subject that cannot know of its session.
         let had_arrived = match auth {
             Auth::Up { at } => connection.had_arrived(at, now),

@@ -46,8 +46,8 @@ impl RecoveryFacts {
 const DEATH_SHOWS_WITHIN: Duration = Duration::from_secs(2);
 /// Sound connections that a subject has to leave before it counts as a loop.
 const LOOP: u32 = 2;
-/// Early leavings that are told.
-const TOLD: usize = 3;
+/// Findings of one kind that are told.
+const TOLD: u32 = 3;
 
 /// Two connections at once, if both are still there when it is due.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,8 @@ struct Pair {
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     early: Vec<Finding>,
+    /// Early leavings that are counted and not told.
+    early_more: u32,
     pairs: Vec<Pair>,
     has_died: bool,
     gave_up: bool,
@@ -178,7 +180,9 @@ impl Outcomes {
             return;
         }
         let number = connection.number;
-        if self.early.len() < TOLD {
+        if self.early.len() >= TOLD as usize {
+            self.early_more += 1;
+        } else {
             let age = show(shared.now - connection.accepted_at);
             let seen =
                 format!("left #{number} with {how} after {age}, though nothing was wrong on it");
@@ -254,13 +258,16 @@ impl Outcomes {
 
     /// The run is over. Gives a reason why it says nothing, if the recovery could not be watched.
     pub(super) fn finish(
-        self,
+        mut self,
         view: &View,
         docket: &mut Docket,
         facts: &RecoveryFacts,
         last_attempt: Option<Instant>,
         until: Instant,
     ) -> Option<String> {
+        if let Some(last) = self.early.last_mut().filter(|_| self.early_more > 0) {
+            last.seen = format!("{} (and {} more)", last.seen, self.early_more);
+        }
         for early in self.early {
             docket.push(early);
         }

@@ -517,3 +517,18 @@ fn the_state_of_a_judge_does_not_grow_with_the_run() {
     assert_eq!(judgement.not_judged, []);
     assert_eq!(failing(&tape), Vec::<String>::new());
 }
+
+/// A client that comes back and back after a stop is told of three times, and how often.
+#[test]
+fn what_comes_again_and_again_is_counted() {
+    let mut tape = Tape::steady();
+    tape.act(150_000, Act::Stop).closed(150_010, 1, 1000);
+    for number in 2..8 {
+        let at = 155_000 + 5_000 * u64::from(number);
+        tape.accept(at, number, Port::Main)
+            .rst(at + 1_000, number, Side::Subject);
+    }
+    let told = tape.found("resurrected");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[2].contains("#4 (and 3 more)"), "{}", told[2]);
+}

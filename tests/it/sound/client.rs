@@ -13,6 +13,10 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 
 /// What sound clients do differently.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "every habit is one of its own"
+)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Habits {
     pub(crate) name: &'static str,
@@ -56,6 +60,10 @@ enum Then {
 }
 
 /// The client.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags, as callback-style clients have them, so that it shares no mistake with a state machine"
+)]
 pub(crate) struct Sound {
     habits: Habits,
     main: String,
@@ -148,6 +156,10 @@ impl Sound {
     }
 
     /// The connection is over or given up: the only way out of it. `close` is what it is left with, if it is still there.
+    #[expect(
+        clippy::option_option,
+        reason = "whether it is left at all, and with which code"
+    )]
     fn leave(&mut self, now: Instant, close: Option<Option<CloseCode>>, then: Then) {
         let Some(connection) = self.current.take() else {
             return;
