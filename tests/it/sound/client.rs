@@ -52,6 +52,23 @@ pub(crate) struct Habits {
     pub(crate) patience: [Duration; 3],
 }
 
+impl Habits {
+    fn parting(&self) -> Parting {
+        self.close.map_or(Parting::Dropped, Parting::Closed)
+    }
+}
+
+/// How a connection is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// It is gone already.
+    Gone,
+    /// It is dropped without a Close frame.
+    Dropped,
+    /// It is closed.
+    Closed(CloseCode),
+}
+
 /// What follows once the old connection is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
@@ -155,12 +172,8 @@ impl Sound {
         self.arm(DEADLINE, now + self.habits.patience[0]);
     }
 
-    /// The connection is over or given up: the only way out of it. `close` is what it is left with, if it is still there.
-    #[expect(
-        clippy::option_option,
-        reason = "whether it is left at all, and with which code"
-    )]
-    fn leave(&mut self, now: Instant, close: Option<Option<CloseCode>>, then: Then) {
+    /// The connection is over or given up: the only way out of it. `parting` is how.
+    fn leave(&mut self, now: Instant, parting: Parting, then: Then) {
         let Some(connection) = self.current.take() else {
             return;
         };
@@ -179,16 +192,16 @@ impl Sound {
         self.is_up = false;
         self.status = "leaving";
         let within = self.habits.close_within;
-        match close {
-            Some(Some(code)) => self.asked.push_back(Output::Close {
+        match parting {
+            Parting::Closed(code) => self.asked.push_back(Output::Close {
                 connection,
                 code: Some(code),
                 within,
             }),
-            Some(None) => self.asked.push_back(Output::Abort { connection }),
-            None => {}
+            Parting::Dropped => self.asked.push_back(Output::Abort { connection }),
+            Parting::Gone => {}
         }
-        let ends_by_itself = matches!(close, Some(Some(_)));
+        let ends_by_itself = matches!(parting, Parting::Closed(_));
         if ends_by_itself && (self.habits.awaits_end || then == Then::Stop) {
             self.leaving = Some((connection, then));
         } else {
@@ -216,7 +229,7 @@ impl Sound {
 
     /// A close by which the session stays good.
     fn leave_to_resume(&mut self, now: Instant) {
-        self.leave(now, Some(self.habits.close), Then::Reconnect);
+        self.leave(now, self.habits.parting(), Then::Reconnect);
     }
 
     fn authenticate(&mut self, now: Instant) {
@@ -356,9 +369,9 @@ impl Sound {
         match (self.current, &mut self.leaving) {
             (Some(connection), _) if self.status == "connecting" => {
                 self.asked.push_back(Output::Abort { connection });
-                self.leave(now, None, Then::Stop);
+                self.leave(now, Parting::Gone, Then::Stop);
             }
-            (Some(_), _) => self.leave(now, Some(Some(CloseCode(1000))), Then::Stop),
+            (Some(_), _) => self.leave(now, Parting::Closed(CloseCode::NORMAL), Then::Stop),
             (None, Some((_, then))) => *then = Then::Stop,
             (None, None) => self.go_on(now, Then::Stop),
         }
@@ -391,7 +404,7 @@ impl Machine for Sound {
                 connection, code, ..
             } if is_current(connection) => self.closing(now, code),
             Input::Ended { connection, .. } if is_current(connection) => {
-                self.leave(now, None, Then::Reconnect);
+                self.leave(now, Parting::Gone, Then::Reconnect);
             }
             Input::Ended { connection, .. } => {
                 if let Some((_, then)) = self.leaving.take_if(|(id, _)| *id == connection) {
@@ -403,7 +416,9 @@ impl Machine for Sound {
                 RETRY => self.connect(now),
                 IDENTIFY => self.authenticate(now),
                 // A connect or an upgrade that hangs has nobody to answer a Close.
-                _ if self.status == "connecting" => self.leave(now, Some(None), Then::Reconnect),
+                _ if self.status == "connecting" => {
+                    self.leave(now, Parting::Dropped, Then::Reconnect);
+                }
                 _ => self.leave_to_resume(now),
             },
             _ => {}
