@@ -684,9 +684,11 @@ impl Judge {
         // An upgrade that was turned down was no connection yet: its end is that of a failed attempt.
         let was_cut = connection.cut.is_some() && connection.upgraded_at.is_some();
         let answered = connection.hello.is_some();
-        // A READY that was cut off on its way leaves a subject that cannot know of its session.
+        // A READY that was cut off on its way, or that came behind an op 7, leaves a subject that need not know of its session.
+        let was_told =
+            |at| matches!(connection.trouble, Some((told, Trouble::Op7 { .. })) if told <= at);
         let had_arrived = match auth {
-            Auth::Up { at } => connection.had_arrived(at, now),
+            Auth::Up { at } => connection.had_arrived(at, now) && !was_told(at),
             _ => true,
         };
         // A Close and the next connect may cross: then the subject has come back before it is seen to leave.

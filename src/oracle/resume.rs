@@ -41,6 +41,8 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
     let now = view.shared.now;
     let connection = &view.connections[place];
     let (number, port) = (connection.number, connection.port);
+    // A RESUME whose bytes a fault held back is read long after it was written.
+    let is_prompt = connection.is_clear() && !connection.damage.is_struck;
     let sent = |rule: Rule, docket: &mut Docket, seen: &str, expected: &str| {
         docket.broken(rule, now, Some(number), || {
             (
@@ -145,7 +147,7 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
     }
     if session.dead.is_none() {
         if let Some(seq) = seq.filter(|_| !is_odd) {
-            sequence(session, docket, now, number, seq);
+            sequence(session, docket, now, number, seq, is_prompt);
         } else if is_odd {
             docket.found(Rule::D3, super::Effect::Note, now, Some(number), || {
                 (
@@ -176,6 +178,7 @@ fn sequence(
     now: crate::time::Instant,
     number: u32,
     seq: u64,
+    is_prompt: bool,
 ) {
     let replayed = session.cut_replay.take();
     let rule = if replayed.is_some() {
@@ -204,7 +207,7 @@ fn sequence(
     }
     session.confirmed = session.confirmed.max(Some(seq));
     match session.ledger.highest_delivered() {
-        Some(delivered) if delivered > seq => {
+        Some(delivered) if delivered > seq && is_prompt => {
             broken(
                 docket,
                 Rule::D5,
