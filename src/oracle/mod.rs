@@ -726,7 +726,11 @@ impl Judge {
                 let early_op7 = matches!(cause, Cause::Op7 { before_hello: true });
                 let lost = view.trails.iter_mut().filter(|trail| trail.loss.is_some());
                 if early_op7 && view.shared.shards == 1 {
-                    for trail in lost.filter(|trail| trail.failed + trail.refused == 0) {
+                    // Where nothing bound the subject to its session, this does not either.
+                    let is_bound = |loss| !matches!(loss, Some((_, Cause::Unknown)));
+                    for trail in lost
+                        .filter(|trail| trail.failed + trail.refused == 0 && is_bound(trail.loss))
+                    {
                         trail.loss = Some((now, cause));
                     }
                 } else {
