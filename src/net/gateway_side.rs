@@ -1131,57 +1131,55 @@ impl GatewaySide {
 
     /// FIN without more words.
     fn fin(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
-        self.end(now, number, to);
-        let Some(connection) = self.connections.get_mut(&number) else {
-            return;
-        };
-        if matches!(connection.stage, Stage::Over) {
-            return;
+        if let Some(fate) = self.part(now, number, to) {
+            let (connection, from) = (number, Side::Gateway);
+            to.at_gateway(
+                now,
+                Seen::Fin {
+                    connection,
+                    from,
+                    fate,
+                },
+            );
+            self.put(now, number, Chunk::Fin);
         }
-        connection.stage = Stage::Over;
-        let fate = if connection.outbound.is_silent() {
-            Fate::Swallowed
-        } else {
-            Fate::Delivered
-        };
-        to.at_gateway(
-            now,
-            Seen::Fin {
-                connection: number,
-                from: Side::Gateway,
-                fate,
-            },
-        );
-        self.put(now, number, Chunk::Fin);
     }
 
     /// RST.
     fn reset(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
+        if let Some(fate) = self.part(now, number, to) {
+            let (connection, from) = (number, Side::Gateway);
+            to.at_gateway(
+                now,
+                Seen::Rst {
+                    connection,
+                    from,
+                    fate,
+                },
+            );
+            if let Some(connection) = self.connections.get_mut(&number)
+                && fate != Fate::Swallowed
+            {
+                connection.reading = Reading::Done;
+            }
+            self.put(now, number, Chunk::Rst);
+        }
+    }
+
+    /// The gateway's end says its last word on a connection, unless it has: what becomes of that word.
+    fn part(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) -> Option<Fate> {
         self.end(now, number, to);
-        let Some(connection) = self.connections.get_mut(&number) else {
-            return;
-        };
+        let connection = self.connections.get_mut(&number)?;
         if matches!(connection.stage, Stage::Over) {
-            return;
+            return None;
         }
         connection.stage = Stage::Over;
-        let fate = if connection.outbound.is_silent() {
+        let is_silent = connection.outbound.is_silent();
+        Some(if is_silent {
             Fate::Swallowed
         } else {
             Fate::Delivered
-        };
-        to.at_gateway(
-            now,
-            Seen::Rst {
-                connection: number,
-                from: Side::Gateway,
-                fate,
-            },
-        );
-        if fate != Fate::Swallowed {
-            connection.reading = Reading::Done;
-        }
-        self.put(now, number, Chunk::Rst);
+        })
     }
 
     /// The connection is over for gateway and schedule.
