@@ -3,8 +3,8 @@
 //! Pure, with bounded state, and blind to everything but the trace: it knows no client, no server and no fault's insides, so
 //! that an in-process subject, a program, a recorded file and a production connection are judged by the same code.
 //!
-//! [`Judge`] keeps a [`view::View`] of connections and sessions and shows every entry to the groups of rules; they write into
-//! a [`docket::Docket`]. What does not happen is found by time: each connection knows what it owes and by when, and is looked
+//! [`Judge`] keeps a `view::View` of connections and sessions and shows every entry to the groups of rules; they write into
+//! a `docket::Docket`. What does not happen is found by time: each connection knows what it owes and by when, and is looked
 //! at before the first entry after that. A false alarm on a sound client costs more than a missed bug, so that whatever may
 //! have crossed something else on the wire, or was kept back by a fault, is not judged.
 

@@ -1,7 +1,7 @@
 //! The fake gateway's whole state machine: connections, sessions, and what leads from one state to another.
 //!
 //! The engine feeds [`Input`]s and the time; it carries out the [`Output`]s it polls. Connections are numbered by the engine in
-//! the order of accept, sessions here. A connection is greeted, logs in and is left; [`Gateway::leave`] is the only way off it
+//! the order of accept, sessions here. A connection is greeted, logs in and is left; `leave` is the only way off it
 //! and decides about its session. A session is on one connection or away, is fed with traffic either way, and ends by itself
 //! when nobody comes back for it.
 //!
