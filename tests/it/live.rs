@@ -12,7 +12,7 @@ use gwtool::trace::{Clock, Seen};
 use std::thread;
 
 /// Long enough for a loaded machine's timers, short enough for a test.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 fn shipped(name: &str, subject: Name, seed: u64) -> Outcome {
     let scenario = catalogue::shipped(Clock::Real)
@@ -88,7 +88,7 @@ fn the_network_faults_are_the_same_over_tcp() {
     thread::scope(|scope| {
         let runs = cases.map(|(fault, connections)| {
             let text = format!(
-                "[case]\nsummary = \"a test\"\ninterval = \"500ms\"\ntraffic = {{ every = \"0.2I\" }}\n[[case.fault]]\n{fault}"
+                "[case]\nsummary = \"a test\"\ninterval = \"1s\"\ntraffic = {{ every = \"0.2I\" }}\n[[case.fault]]\n{fault}"
             );
             let scenario = scenario(&text, Clock::Real);
             (connections, scope.spawn(move || run(&plan(scenario, Name::Gwtool, 3, Clock::Real))))
