@@ -69,7 +69,7 @@ pub struct Args {
     /// Write a report: json, junit or trace (may be repeated)
     #[arg(long = "report", value_name = "FORMAT=PATH", value_parser = report)]
     reports: Vec<ReportArg>,
-    /// Take scenario, seed, clock, I and the drawn schedule from a trace
+    /// Take the scenario's name, seed, clock, I and the drawn schedule from a trace
     #[arg(long, value_name = "TRACE",
           conflicts_with_all = ["scenarios", "seed", "time", "interval", "tags", "skip"])]
     replay: Option<PathBuf>,
