@@ -245,7 +245,8 @@ fn summary(ear: &Ear, ended: Ended, watched: Duration, is_probe: bool) -> Summar
     let gave_up = figures.stopped.clone().flatten();
     let finish = match (figures.first_failure, fatal, gave_up) {
         (Some(Failure { why, said }), _, _) => Finish::Unreachable { why, said },
-        (_, Some((code, reason)), _) if ended == Ended::Over => Finish::Fatal { code, reason },
+        // The client does not come back after it, whether or not the socket has closed by now.
+        (_, Some((code, reason)), _) => Finish::Fatal { code, reason },
         (_, _, Some(reason)) if ended == Ended::Over => Finish::GaveUp { reason },
         _ if is_probe && ear.round_trips().is_some() => Finish::Asked,
         _ if figures.identifies + figures.resumes > 0 => Finish::Asked,

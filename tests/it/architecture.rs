@@ -24,7 +24,6 @@ const ROWS: &[&str] = &[
     "oracle",
     "net",
     "scenarios",
-    "search",
     "reports",
     "cmd",
 ];
@@ -42,9 +41,7 @@ const STRANGERS: &[(&str, &str)] = &[
     ("oracle", "subjects"),
     ("oracle", "faults"),
     ("subjects/carbon", "client"),
-    ("subjects/classic", "client"),
     ("reports", "net"),
-    ("reports", "search"),
 ];
 
 /// Where clock, threads, sockets and files are; every other file is pure.
