@@ -161,7 +161,7 @@ fn plan(text: &str) -> Plan {
             .interval
             .unwrap_or_else(|| runner::usual_interval(Clock::Virtual)),
         scenario,
-        subject: Name::Gwtool,
+        subject: Name::Gwtool.into(),
         seed: Seed(1),
         clock: Clock::Virtual,
         timeout: None,
@@ -193,7 +193,7 @@ fn unjudged(plan: &Plan) {
     let setup = plan.setup();
     let factory = |endpoints: &Endpoints| {
         let draw = setup.seed.stream(Stream::Subject);
-        (plan.subject).machine(endpoints, &setup.token, &plan.scenario.settings, draw)
+        Name::Gwtool.machine(endpoints, &setup.token, &plan.scenario.settings, draw)
     };
     let ran = net::run::run(&setup, factory, Vec::new(), &Interrupt::default());
     assert!(ran.is_ok_and(|ran| ran.is_complete));

@@ -1,7 +1,7 @@
 //! The vocabulary of expectations: what a scenario demands of a run beyond the rules, and how long a recovery may take.
 
 use crate::fault::Count;
-use crate::time::Duration;
+use crate::time::{Duration, Span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -125,6 +125,55 @@ impl Allowances {
             sum += self.op9 + self.identify;
         }
         sum
+    }
+}
+
+/// Why a finding is known and accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// In words.
+    pub reason: String,
+    /// Where more is written: an issue, a line of the subject's source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+/// Allowances as far as a subject's owner has given them; the others are those of any program.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AllowancesGiven {
+    /// To notice that a connection is silent.
+    pub detect: Option<Span>,
+    /// For a connect and its upgrade.
+    pub connect: Option<Span>,
+    /// To wait for HELLO.
+    pub hello: Option<Span>,
+    /// To wait for READY or RESUMED.
+    pub ready: Option<Span>,
+    /// To wait for the end of a close handshake.
+    pub close: Option<Span>,
+    /// Between two attempts.
+    pub backoff: Option<Span>,
+    /// Between two IDENTIFYs.
+    pub identify: Option<Span>,
+    /// After op 9.
+    pub op9: Option<Span>,
+}
+
+impl AllowancesGiven {
+    /// All allowances at a heartbeat interval.
+    pub fn at(&self, interval: Duration) -> Allowances {
+        let usual = Allowances::of_a_program(interval);
+        let or = |given: Option<Span>, usual| given.map_or(usual, |span| span.at(interval));
+        Allowances {
+            detect: or(self.detect, usual.detect),
+            connect: or(self.connect, usual.connect),
+            hello: or(self.hello, usual.hello),
+            ready: or(self.ready, usual.ready),
+            close: or(self.close, usual.close),
+            backoff: or(self.backoff, usual.backoff),
+            identify: or(self.identify, usual.identify),
+            op9: or(self.op9, usual.op9),
+        }
     }
 }
 

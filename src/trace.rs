@@ -12,6 +12,7 @@ use crate::protocol::{CloseCode, EventName, Json, Opcode, Token};
 use crate::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, BufRead, Write};
 use thiserror::Error;
 
@@ -333,6 +334,29 @@ pub enum Seen {
         /// Its place in the header's schedule.
         fault: u32,
     },
+    /// A program wrote a line.
+    ProcessOutput {
+        /// Which of the run's processes, counted from 1 in the order of their start.
+        process: u32,
+        /// Where to.
+        stream: OutputStream,
+        /// The line, tokens and addresses replaced.
+        text: String,
+    },
+    /// A program's process ended.
+    Exited {
+        /// Which of the run's processes, counted from 1 in the order of their start.
+        process: u32,
+        /// How.
+        status: ExitStatus,
+    },
+    /// The subject was asked how it is, and answered or did not.
+    Health {
+        /// What came of it.
+        answer: HealthAnswer,
+        /// How long it took.
+        took: Duration,
+    },
     /// Something was done to the subject.
     Acted {
         /// What.
@@ -380,6 +404,59 @@ pub enum Seen {
         /// Whether the run was watched to its end; if not, it was interrupted.
         is_complete: bool,
     },
+}
+
+/// Where a program writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputStream {
+    /// Results.
+    Stdout,
+    /// Talk, and last words.
+    Stderr,
+}
+
+/// How a process ended: by an exit of its own, or by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitStatus {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The numbers are POSIX's and the same on Linux and macOS.
+        let name = match self {
+            Self::Code(code) => return write!(f, "exit code {code}"),
+            Self::Signal(1) => "SIGHUP",
+            Self::Signal(2) => "SIGINT",
+            Self::Signal(3) => "SIGQUIT",
+            Self::Signal(4) => "SIGILL",
+            Self::Signal(6) => "SIGABRT",
+            Self::Signal(8) => "SIGFPE",
+            Self::Signal(9) => "SIGKILL",
+            Self::Signal(11) => "SIGSEGV",
+            Self::Signal(13) => "SIGPIPE",
+            Self::Signal(15) => "SIGTERM",
+            Self::Signal(signal) => return write!(f, "signal {signal}"),
+        };
+        f.write_str(name)
+    }
+}
+
+/// What came of asking a subject how it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthAnswer {
+    /// It says that it is well: a status of 2xx, or exit code 0.
+    Well,
+    /// It says that it is not.
+    Ill(String),
+    /// It did not say anything in time, or could not be asked.
+    Silent(String),
 }
 
 /// Which dispatch was delivered.

@@ -15,7 +15,7 @@ use crate::reports::timeline::{Detail, Timeline};
 use crate::reports::{Report, Run, Totals, plural, verdict};
 use crate::scenarios::{Outcome, Scenario, runner};
 use crate::seed::Seed;
-use crate::subjects::Name;
+use crate::subjects::{Name, Subject};
 use crate::time::{Duration, show};
 use crate::trace::{Clock, Entry, Header, Observer, Reader};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -152,7 +152,7 @@ impl Plan {
         let subjects = subjects(args, recorded.as_ref());
         for scenario in selected {
             for subject in &subjects {
-                let job = plan.job(args, recorded.as_ref(), scenario, *subject);
+                let job = plan.job(args, recorded.as_ref(), scenario, subject);
                 plan.jobs.push(job);
             }
         }
@@ -164,7 +164,7 @@ impl Plan {
         args: &Args,
         recorded: Option<&Recorded>,
         scenario: &Scenario,
-        subject: Name,
+        subject: &Subject,
     ) -> runner::Plan {
         let usual = runner::usual_interval(self.clock);
         let chosen = recorded
@@ -172,7 +172,7 @@ impl Plan {
             .or(args.interval);
         runner::Plan {
             scenario: scenario.clone(),
-            subject,
+            subject: subject.clone(),
             seed: self.seed,
             clock: self.clock,
             interval: chosen.or(scenario.interval).unwrap_or(usual),
@@ -192,14 +192,19 @@ impl Plan {
 }
 
 /// Each subject once, in the order in which they were given.
-fn subjects(args: &Args, recorded: Option<&Recorded>) -> Vec<Name> {
+fn subjects(args: &Args, recorded: Option<&Recorded>) -> Vec<Subject> {
     if args.subjects.is_empty() {
-        return vec![recorded.map_or(Name::Gwtool, |recorded| recorded.subject)];
+        return vec![
+            recorded
+                .map_or(Name::Gwtool, |recorded| recorded.subject)
+                .into(),
+        ];
     }
     let mut subjects = Vec::new();
     for subject in &args.subjects {
-        if !subjects.contains(subject) {
-            subjects.push(*subject);
+        let subject = Subject::from(*subject);
+        if !subjects.contains(&subject) {
+            subjects.push(subject);
         }
     }
     subjects

@@ -199,6 +199,8 @@ pub(super) fn connects(shared: &Shared, docket: &mut Docket, connection: Option<
             connection,
             seen: format!("connected again: {what}"),
             expected,
+            evidence: Vec::new(),
+            accepted: None,
         });
     };
     match shared.presence {
@@ -236,6 +238,8 @@ pub(super) fn authenticates(connection: &Connection, shared: &Shared, docket: &m
             connection: Some(connection.number),
             seen: format!("goes on with #{}", connection.number),
             expected: "to give it up: it was told to stop".to_owned(),
+            evidence: Vec::new(),
+            accepted: None,
         });
     }
 }

@@ -100,6 +100,8 @@ impl Docket {
                 connection,
                 seen,
                 expected,
+                evidence: Vec::new(),
+                accepted: None,
             });
         }
     }

@@ -32,6 +32,8 @@ fn unmet(
         connection,
         seen,
         expected,
+        evidence: Vec::new(),
+        accepted: None,
     }
 }
 
@@ -183,6 +185,8 @@ fn deliveries(
             connection: None,
             seen: format!("{n} dispatches {what}"),
             expected: expected.map_or_else(|| "0".to_owned(), ToString::to_string),
+            evidence: Vec::new(),
+            accepted: None,
         }),
     }
 }

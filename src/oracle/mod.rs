@@ -31,6 +31,7 @@ use self::docket::Docket;
 use self::outcomes::{Outcomes, RecoveryFacts};
 use self::rules::Rule;
 use self::view::{Auth, Cause, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View};
+use crate::expect::Accepted;
 use crate::fault::{Act, Action, Port};
 use crate::progress::Progress;
 use crate::protocol::{CloseCode, Json, Opcode};
@@ -90,6 +91,12 @@ pub struct Finding {
     pub seen: String,
     /// What was expected: a phrase that stands behind "expected".
     pub expected: String,
+    /// What else was seen that bears on it, a line each: the exit status, the last lines of stderr.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// Why it does not fail the run, where whoever tests has said that it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Accepted>,
 }
 
 /// The verdict of a run.

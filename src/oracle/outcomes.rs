@@ -90,6 +90,8 @@ fn outcome(
         connection,
         seen,
         expected: expected.into(),
+        evidence: Vec::new(),
+        accepted: None,
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) fn judgement() -> Judgement {
                 connection: Some(3),
                 seen: "sent IDENTIFY on #3".to_owned(),
                 expected: "RESUME: session `s1` was resumable (seq 41, closed 4000)".to_owned(),
+                evidence: Vec::new(),
+                accepted: None,
             },
             Finding {
                 kind: FindingKind::Outcome,
@@ -76,6 +78,8 @@ pub(super) fn judgement() -> Judgement {
                 connection: None,
                 seen: "died: \x1b[2Jzombie".to_owned(),
                 expected: "a recovery".to_owned(),
+                evidence: Vec::new(),
+                accepted: None,
             },
         ],
         rules: vec![

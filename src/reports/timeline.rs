@@ -22,7 +22,8 @@ use crate::machine::Level;
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant, show};
 use crate::trace::{
-    Clock, Delivery, Entry, Fate, Header, Kind, Miss, Phase, ScheduledFault, Seen, Side,
+    Clock, Delivery, Entry, Fate, Header, HealthAnswer, Kind, Miss, OutputStream, Phase,
+    ScheduledFault, Seen, Side,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -476,6 +477,28 @@ fn words_of(seen: &Seen) -> String {
             };
             format!("subject: command {} {fate}", command.0)
         }
+        Seen::ProcessOutput { stream, text, .. } => {
+            let mark = match stream {
+                OutputStream::Stdout => "|",
+                OutputStream::Stderr => "!",
+            };
+            format!("{FAINT}{mark} {}{FAINT:#}", escape(text))
+        }
+        Seen::Exited { status, .. } => format!("subject's process ended: {status}"),
+        Seen::Health { answer, took } => match answer {
+            HealthAnswer::Well => {
+                format!("{GOOD}subject says it is well{GOOD:#}, in {}", show(*took))
+            }
+            HealthAnswer::Ill(text) => {
+                format!("{BAD}subject says it is not well: {}{BAD:#}", escape(text))
+            }
+            HealthAnswer::Silent(text) => {
+                format!(
+                    "{BAD}subject does not say how it is: {}{BAD:#}",
+                    escape(text)
+                )
+            }
+        },
         Seen::Died { message } => format!("{BAD}subject died: {}{BAD:#}", escape(message)),
         Seen::Stopped { reason: None } => format!("{GOOD}subject stopped{GOOD:#}"),
         Seen::Stopped {

@@ -10,7 +10,7 @@ use crate::net::{Interrupt, RunError};
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
 use crate::protocol::Token;
 use crate::seed::{Draw, Seed, Stream};
-use crate::subjects::{Name, Need};
+use crate::subjects::{Need, Subject};
 use crate::time::{Duration, Span, SpanRange};
 use crate::trace::{
     Clock, Entry, Header, IdentifyLimit, Observer, ScheduledFault, VERSION, Vantage,
@@ -41,7 +41,7 @@ pub struct Plan {
     /// The scenario.
     pub scenario: Scenario,
     /// The subject.
-    pub subject: Name,
+    pub subject: Subject,
     /// The seed.
     pub seed: Seed,
     /// The clock.
@@ -236,8 +236,12 @@ fn once(
     let seed = setup.seed;
     let factory = |endpoints: &Endpoints| {
         let draw = seed.stream(Stream::Subject);
-        plan.subject
-            .machine(endpoints, &setup.token, &plan.scenario.settings, draw)
+        match &plan.subject {
+            Subject::Machine(name) => {
+                name.machine(endpoints, &setup.token, &plan.scenario.settings, draw)
+            }
+            Subject::Program(_) => unreachable!("programs are started by the engine"),
+        }
     };
     run_engine(setup, factory, all, interrupt)?;
     let is_noisy = judge.is_noisy();

@@ -1,10 +1,11 @@
 //! Subjects: what a run can put under test, and the names by which `--subject` knows it.
 //!
-//! A subject is a machine in this process: our own client, or the Carbon port. The machines are pure: they open no socket, read
-//! no clock and draw no thread's randomness, and they know neither each other nor the fake gateway, so that no mistake of
-//! ours can hide behind one of theirs. Only this file, the register, knows them all.
+//! A subject is a machine in this process, our own client or the Carbon port, or a program in any language. The machines are
+//! pure: they open no socket, read no clock and draw no thread's randomness, and they know neither each other nor the fake
+//! gateway, so that no mistake of ours can hide behind one of theirs. Only this file, the register, knows them all.
 
 pub mod carbon;
+pub mod program;
 
 use crate::client::{self, Discovery, Lifecycle};
 use crate::expect::Allowances;
@@ -13,8 +14,10 @@ use crate::protocol::Token;
 use crate::seed::Draw;
 use crate::time::Duration;
 use carbon::{Carbon, Orphan};
+use program::Program;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// What a scenario needs of a subject; without it the scenario is not judged.
@@ -35,6 +38,60 @@ pub enum Need {
 pub struct Settings {
     /// How many reconnect attempts in a row before it gives up; `None` for its own default.
     pub attempts: Option<u32>,
+}
+
+/// What is put under test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A machine in this process.
+    Machine(Name),
+    /// A program.
+    Program(Arc<Program>),
+}
+
+impl Subject {
+    /// Whether it can do what a scenario needs.
+    pub const fn can(&self, need: Need) -> bool {
+        match (self, need) {
+            (Self::Machine(_), Need::Commands | Need::Delivery)
+            // Whether a program reports what it delivered is seen when it does.
+            | (Self::Program(_), Need::Delivery | Need::Process) => true,
+            (Self::Machine(_), Need::Compression | Need::Process)
+            // A program chooses its compression itself, and its application's commands.
+            | (Self::Program(_), Need::Commands | Need::Compression) => false,
+        }
+    }
+
+    /// The time that it may allow itself at a heartbeat interval.
+    pub fn allowances(&self, settings: &Settings, interval: Duration) -> Allowances {
+        match self {
+            Self::Machine(name) => name.allowances(settings, interval),
+            Self::Program(program) => program.allowances.at(interval),
+        }
+    }
+
+    /// The program, if it is one.
+    pub fn program(&self) -> Option<&Arc<Program>> {
+        match self {
+            Self::Machine(_) => None,
+            Self::Program(program) => Some(program),
+        }
+    }
+}
+
+impl From<Name> for Subject {
+    fn from(name: Name) -> Self {
+        Self::Machine(name)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine(name) => name.fmt(f),
+            Self::Program(program) => f.pad(&program.name),
+        }
+    }
 }
 
 /// A subject that runs in this process, as `--subject` names it.
@@ -63,14 +120,6 @@ impl Name {
 }
 
 impl Name {
-    /// Whether it can do what a scenario needs.
-    pub const fn can(self, need: Need) -> bool {
-        match need {
-            Need::Commands | Need::Delivery => true,
-            Need::Compression | Need::Process => false,
-        }
-    }
-
     /// The time that it may allow itself at a heartbeat interval.
     pub fn allowances(self, settings: &Settings, interval: Duration) -> Allowances {
         match self {

@@ -305,7 +305,7 @@ fn with_the_one_line_mended_no_row_ends_in_the_zombie_throw_of_an_orphan() {
     ];
     for (name, interval) in orphans {
         let mended = Plan {
-            subject: Name::CarbonMended,
+            subject: Name::CarbonMended.into(),
             ..row(name, interval)
         };
         over_seeds(&mended, |plan, outcome| {

@@ -26,7 +26,7 @@ pub(crate) fn plan(scenario: Scenario, subject: Name, seed: u64, clock: Clock) -
     let interval = scenario.interval.unwrap_or(runner::usual_interval(clock));
     Plan {
         scenario,
-        subject,
+        subject: subject.into(),
         seed: Seed(seed),
         clock,
         interval,
