@@ -1,7 +1,7 @@
 //! Our own client over real sockets: against Discord, against any gateway, or against the embedded fake.
 
 use super::dial::Tls;
-use super::driver::{Driver, Factory, Network};
+use super::driver::{Driver, Factory, Network, Tested};
 use super::gateway_side::GatewaySide;
 use super::record::Recorder;
 use super::wake::Queue;
@@ -146,7 +146,7 @@ pub fn run(
     let authorization = String::new();
     let mut driver = Driver::new(
         gateway,
-        factory,
+        Tested::of(factory, &queue),
         recorder,
         queue,
         Network::Real,

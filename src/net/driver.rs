@@ -6,10 +6,12 @@
 //! selected or awaited in virtual time, so that a seed decides everything.
 //!
 //! What is due at one instant is done in the order that the seed gives (the schedule always first), so that both sides of a
-//! race are met. Either end may be missing: `connect` has no gateway.
+//! race are met. `connect` has no gateway; and where the subject is a program, its end of the connections is its own affair.
 
 use super::gateway_side::{Door, GatewaySide, SubjectAct};
 use super::pipe;
+use super::process::Signal;
+use super::program_side::ProgramSide;
 use super::record::Recorder;
 use super::subject_side::{Notice, SubjectSide, Want};
 use super::transport::Transport;
@@ -93,14 +95,43 @@ pub(super) enum Network {
     Real,
 }
 
+/// What is under test.
+pub(super) enum Tested<'a> {
+    /// A machine, and how it is made anew after it was killed.
+    Machine(SubjectSide, Factory<'a>),
+    /// A program.
+    Program(ProgramSide),
+}
+
+impl<'a> Tested<'a> {
+    /// A machine, made for the first time.
+    pub(super) fn of(mut factory: Factory<'a>, queue: &Arc<Queue>) -> Self {
+        Self::Machine(SubjectSide::new(factory(), Arc::clone(queue)), factory)
+    }
+
+    /// The subject's end of the connections, where that is the engine's.
+    pub(super) const fn side(&mut self) -> Option<&mut SubjectSide> {
+        match self {
+            Self::Machine(side, _) => Some(side),
+            Self::Program(_) => None,
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        match self {
+            Self::Machine(side, _) => side.next_timer(),
+            Self::Program(program) => program.next_timer(),
+        }
+    }
+}
+
 /// One run.
 pub(super) struct Driver<'a> {
     pub(super) now: Instant,
     pub(super) gateway: Option<GatewaySide>,
-    pub(super) subject: Option<SubjectSide>,
+    pub(super) subject: Tested<'a>,
     pub(super) recorder: Recorder<'a>,
     queue: Arc<Queue>,
-    factory: Factory<'a>,
     network: Network,
     order: Draw,
     travels: BTreeMap<(Instant, u64), Travel>,
@@ -114,28 +145,26 @@ pub(super) struct Driver<'a> {
     killed: u32,
     /// The session that the subject had when it was stopped last.
     session: Option<Session>,
-    /// By how much the worst of the subject's timers was late.
+    /// By how much the worst of gwtool's own timers was late.
     late: Duration,
 }
 
 impl<'a> Driver<'a> {
     pub(super) fn new(
         gateway: Option<GatewaySide>,
-        mut factory: Factory<'a>,
+        subject: Tested<'a>,
         recorder: Recorder<'a>,
         queue: Arc<Queue>,
         network: Network,
         order: Draw,
         authorization: String,
     ) -> Self {
-        let subject = Some(SubjectSide::new(factory(), Arc::clone(&queue)));
         Self {
             now: Instant::ZERO,
             gateway,
             subject,
             recorder,
             queue,
-            factory,
             network,
             order,
             travels: BTreeMap::new(),
@@ -183,11 +212,7 @@ impl<'a> Driver<'a> {
             while let Some(key) = self.queue.pop() {
                 self.poll(key);
             }
-            let is_over = match &self.recorder.progress {
-                Some(progress) => progress.phase() == Phase::Over,
-                None => self.subject.as_ref().is_some_and(SubjectSide::is_over),
-            };
-            if is_over {
+            if self.is_over() {
                 return Next::Over;
             }
             let now = self.now;
@@ -203,7 +228,7 @@ impl<'a> Driver<'a> {
             let arrival = self.gateway.as_ref().and_then(GatewaySide::next_arrival);
             let arrival = sooner(arrival, travel);
             let gateway = self.gateway.as_ref().and_then(GatewaySide::next_timer);
-            let subject = self.subject.as_ref().and_then(SubjectSide::next_timer);
+            let subject = self.subject.next_timer();
             let progress = self.recorder.progress.as_mut().and_then(Progress::due);
             let due = [
                 is_due(arrival, now).then_some(Class::Arrival),
@@ -226,6 +251,16 @@ impl<'a> Driver<'a> {
                 .flatten()
                 .min()
                 .map_or(Next::Nothing, Next::At);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let phase = self.recorder.progress.as_ref().map(Progress::phase);
+        match (&self.subject, phase) {
+            (Tested::Machine(..), Some(phase)) => phase == Phase::Over,
+            (Tested::Machine(side, _), None) => side.is_over(),
+            // It is served until it has ended, so that it can end in good order.
+            (Tested::Program(program), _) => program.is_gone(),
         }
     }
 
@@ -257,16 +292,27 @@ impl<'a> Driver<'a> {
             }
             Class::Gateway => {
                 if let Some(gateway) = &mut self.gateway {
+                    let due = gateway.next_timer();
                     gateway.fire_timer(now, to);
+                    self.note_late(due);
                 }
             }
-            Class::Subject => {
-                let due = self
-                    .subject
-                    .as_mut()
-                    .and_then(|subject| subject.fire_timer(now, to));
-                self.late = self.late.max(due.map_or(Duration::ZERO, |due| now - due));
-            }
+            Class::Subject => match &mut self.subject {
+                Tested::Machine(side, _) => {
+                    let due = side.fire_timer(now, to);
+                    self.note_late(due);
+                }
+                Tested::Program(program) => program.fire_timer(now, to),
+            },
+        }
+    }
+
+    /// What happens before the subject is there, and after the watch, spoils nothing.
+    fn note_late(&mut self, due: Option<Instant>) {
+        let progress = self.recorder.progress.as_ref();
+        let is_watched = progress.is_none_or(|p| matches!(p.phase(), Phase::Chaos | Phase::Healed));
+        if let Some(due) = due.filter(|_| is_watched) {
+            self.late = self.late.max(self.now.since(due));
         }
     }
 
@@ -285,6 +331,13 @@ impl<'a> Driver<'a> {
                 Phase::Login | Phase::Over => {}
             }
         }
+        if let Tested::Program(program) = &mut self.subject {
+            match phase {
+                Phase::Chaos => program.ask_from(self.now),
+                Phase::Over => program.end(),
+                Phase::Login | Phase::Healed => {}
+            }
+        }
         self.attend();
         true
     }
@@ -298,8 +351,13 @@ impl<'a> Driver<'a> {
                 }
             }
             Key::Subject(id) => {
-                if let Some(subject) = &mut self.subject {
+                if let Some(subject) = self.subject.side() {
                     subject.poll(now, ConnectionId(id), to);
+                }
+            }
+            Key::Program => {
+                if let Tested::Program(program) = &mut self.subject {
+                    program.poll(now, to);
                 }
             }
             Key::Outside => return,
@@ -310,7 +368,7 @@ impl<'a> Driver<'a> {
     /// Sees to what the two ends want of each other, until there is nothing.
     pub(super) fn attend(&mut self) {
         loop {
-            if let Some(want) = self.subject.as_mut().and_then(SubjectSide::next_want) {
+            if let Some(want) = self.subject.side().and_then(SubjectSide::next_want) {
                 self.grant(want);
             } else if let Some(act) = self.gateway.as_mut().and_then(GatewaySide::next_act) {
                 self.act(act);
@@ -389,7 +447,7 @@ impl<'a> Driver<'a> {
     fn travel(&mut self, travel: Travel) {
         let latency = self.latency();
         let (now, to) = (self.now, &mut self.recorder);
-        let (Some(gateway), Some(subject)) = (&mut self.gateway, &mut self.subject) else {
+        let (Some(gateway), Some(subject)) = (&mut self.gateway, self.subject.side()) else {
             return;
         };
         match travel {
@@ -460,33 +518,46 @@ impl<'a> Driver<'a> {
     // ---- The subject itself -------------------------------------------------------------------------------------------
 
     fn tell(&mut self, notice: Notice) {
-        if let Some(subject) = &mut self.subject {
+        if let Some(subject) = self.subject.side() {
             subject.tell(self.now, notice, &mut self.recorder);
         }
     }
 
     fn start(&mut self, session: Option<Session>) {
-        self.recorder.record(
-            self.now,
-            Seen::Started {
-                with_session: session.is_some(),
-            },
-        );
-        self.tell(Notice::Start(session));
+        // A new process has no session; a scenario that needs one is not run with a program.
+        let with_session = session.is_some();
+        self.recorder
+            .record(self.now, Seen::Started { with_session });
+        match &mut self.subject {
+            Tested::Machine(..) => self.tell(Notice::Start(session)),
+            Tested::Program(program) => program.start(),
+        }
     }
 
     /// Tells the subject to stop.
     pub(super) fn stop(&mut self) {
+        if let Tested::Program(program) = &mut self.subject {
+            program.stop();
+        }
         self.remember_session();
         self.tell(Notice::Stop);
         self.attend();
     }
 
+    /// The run ends before its time: what follows is not judged, and the subject is let go in good order.
+    pub(super) fn break_off(&mut self) {
+        let is_over = |progress: &Progress| progress.phase() == Phase::Over;
+        if !self.recorder.progress.as_ref().is_some_and(is_over) {
+            self.recorder.record(self.now, Seen::Phase(Phase::Over));
+        }
+        if let Tested::Program(program) = &mut self.subject {
+            program.end();
+        }
+    }
+
     fn remember_session(&mut self) {
-        self.session = self
-            .subject
-            .as_ref()
-            .and_then(|subject| subject.machine().status().session);
+        let side = self.subject.side();
+        self.session = side.and_then(|subject| subject.machine().status().session);
     }
 
     fn act(&mut self, act: SubjectAct) {
@@ -509,20 +580,19 @@ impl<'a> Driver<'a> {
             Act::Kill => {
                 self.remember_session();
                 self.forget_requests();
-                let machine = (self.factory)();
-                if let Some(subject) = &mut self.subject {
-                    subject.kill(machine);
+                match &mut self.subject {
+                    Tested::Machine(side, factory) => side.kill(factory()),
+                    Tested::Program(program) => program.signal(Signal::Kill),
                 }
             }
-            Act::Freeze | Act::Thaw => {
-                if let Some(subject) = &mut self.subject {
-                    if act == Act::Freeze {
-                        subject.freeze();
-                    } else {
-                        subject.thaw(self.now, &mut self.recorder);
-                    }
-                }
-            }
+            Act::Freeze => match &mut self.subject {
+                Tested::Machine(side, _) => side.freeze(),
+                Tested::Program(program) => program.signal(Signal::Freeze),
+            },
+            Act::Thaw => match &mut self.subject {
+                Tested::Machine(side, _) => side.thaw(self.now, &mut self.recorder),
+                Tested::Program(program) => program.signal(Signal::Thaw),
+            },
             Act::Send => {
                 for _ in 0..count {
                     self.commands += 1;
@@ -549,7 +619,7 @@ impl<'a> Driver<'a> {
         &self.queue
     }
 
-    /// By how much the worst of the subject's timers was late.
+    /// By how much the worst of gwtool's own timers was late.
     pub(super) fn late(&self) -> Duration {
         self.late
     }

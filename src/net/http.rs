@@ -97,13 +97,9 @@ pub(super) async fn get(
         .await
         .map_err(|error| error.to_string())?;
     tokio::task::spawn_local(connection);
-    let host = match url.port() {
-        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
-        None => url.host_str().unwrap_or_default().to_owned(),
-    };
     let agent = concat!("DiscordBot (gwtool, ", env!("CARGO_PKG_VERSION"), ")");
     let request = hyper::Request::get(url.path())
-        .header(hyper::header::HOST, host)
+        .header(hyper::header::HOST, host_of(&url))
         .header(hyper::header::USER_AGENT, agent)
         .header(
             hyper::header::AUTHORIZATION,
@@ -131,6 +127,32 @@ pub(super) async fn get(
         headers: headers.collect(),
         body: body.to_bytes().to_vec(),
     })
+}
+
+/// A URL's host as the `Host` header has it.
+fn host_of(url: &Url) -> String {
+    url[url::Position::BeforeHost..url::Position::AfterPort].to_owned()
+}
+
+/// The status with which a URL of `http://` answers a GET. Nothing of gwtool's is sent along.
+pub(super) async fn status(url: &str) -> Result<u16, String> {
+    let url = Url::parse(url).map_err(|error| format!("not a URL: {error}"))?;
+    let transport = dial::connect(&url, &Tls::of_this_machine())
+        .await
+        .map_err(|end| end.to_string())?;
+    let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(transport))
+        .await
+        .map_err(|error| error.to_string())?;
+    tokio::task::spawn_local(connection);
+    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let request = hyper::Request::get(path)
+        .header(hyper::header::HOST, host_of(&url))
+        .body(Full::<Bytes>::default())
+        .map_err(|error| error.to_string())?;
+    let response = send.send_request(request).await;
+    response
+        .map(|response| response.status().as_u16())
+        .map_err(|error| error.to_string())
 }
 
 /// A machine's request under way: its answer comes back under its id.

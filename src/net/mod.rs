@@ -11,11 +11,14 @@ mod gateway_side;
 mod http;
 mod listener;
 mod pipe;
+pub mod process;
+mod program_side;
 mod record;
 pub mod run;
 #[cfg(test)]
 mod sockets;
 mod subject_side;
+mod supervisor;
 mod timers;
 mod transport;
 mod wake;
@@ -33,6 +36,17 @@ pub enum RunError {
     /// No port of the loopback interface could be had.
     #[error("failed to listen on a port of the loopback interface")]
     Listen(#[source] io::Error),
+    /// The program under test could not be started.
+    #[error("failed to start `{program}`: {why}")]
+    Start {
+        /// As it was given.
+        program: String,
+        /// What the operating system said.
+        why: String,
+    },
+    /// The process that watches over the program under test could not be started, or ended before its time.
+    #[error("failed to watch over the program under test")]
+    Supervisor(#[source] io::Error),
     /// The operating system gave no event queue.
     #[error("failed to set up the event loop")]
     Runtime(#[source] io::Error),

@@ -16,6 +16,8 @@ pub(super) enum Key {
     Gateway(u32),
     /// The subject's end of a connection, by its machine's id.
     Subject(u32),
+    /// The supervisor of a program.
+    Program,
     /// Whatever the wall clock's helpers (listeners, REST) have for the driver.
     Outside,
 }
@@ -88,7 +90,9 @@ impl Wake for Flag {
         let mut woken = self.queue.lock();
         match self.key {
             Key::Gateway(_) => woken.gateway.push_back(Arc::clone(self)),
-            Key::Subject(_) | Key::Outside => woken.others.push_back(Arc::clone(self)),
+            Key::Subject(_) | Key::Program | Key::Outside => {
+                woken.others.push_back(Arc::clone(self))
+            }
         }
         self.queue.count.fetch_add(1, Ordering::Release);
         let driver = woken.driver.take();

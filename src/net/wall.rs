@@ -126,7 +126,7 @@ impl Outside {
         }
         while let Poll::Ready(Some((killed, (fetch, result)))) = self.fetched.1.poll_recv(&mut cx) {
             if killed == driver.killed()
-                && let Some(subject) = &mut driver.subject
+                && let Some(subject) = driver.subject.side()
             {
                 let fetched = Notice::Fetched(fetch, result);
                 subject.tell(driver.now, fetched, &mut driver.recorder);
@@ -144,7 +144,7 @@ impl Outside {
     fn grant(&mut self, driver: &mut Driver<'_>, want: Want) {
         match want {
             Want::Open(id, url) => {
-                let Some(subject) = &mut driver.subject else {
+                let Some(subject) = driver.subject.side() else {
                     return;
                 };
                 match Url::parse(&url) {
@@ -222,7 +222,7 @@ impl Outside {
                         let tcp = Transport::Tcp(tcp);
                         let number =
                             gateway.accept(driver.now, port, tcp, &[], &mut driver.recorder);
-                        if let Some(subject) = &mut driver.subject {
+                        if let Some(subject) = driver.subject.side() {
                             subject.accepted(from, number);
                         }
                     }
@@ -280,7 +280,7 @@ impl Outside {
                 }
                 (transport, port) => {
                     let number = gateway.accept(now, port, transport, &limbo.read, to);
-                    if let Some(subject) = &mut driver.subject {
+                    if let Some(subject) = driver.subject.side() {
                         subject.accepted(limbo.from, number);
                     }
                 }

@@ -5,7 +5,7 @@ use crate::expect::Allowances;
 use crate::fault::{Lasts, Trigger};
 use crate::faults::schedule;
 use crate::machine::Endpoints;
-use crate::net::run::{Setup, run as run_engine};
+use crate::net::run::{Setup, run as run_engine, run_program};
 use crate::net::{Interrupt, RunError};
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
 use crate::protocol::Token;
@@ -15,6 +15,7 @@ use crate::time::{Duration, Span, SpanRange};
 use crate::trace::{
     Clock, Entry, Header, IdentifyLimit, Observer, ScheduledFault, VERSION, Vantage,
 };
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 /// The heartbeat interval where nobody gives one: Discord's own in virtual time; in real time somebody waits for the result.
@@ -29,6 +30,8 @@ pub const fn usual_interval(clock: Clock) -> Duration {
 pub const CANARY: &str = "Z3d0b29s.Q2FuYXJ5.gwtool-canary-token-that-must-never-be-shown";
 /// How often a run in real time is repeated, alone, because gwtool's own timers were late.
 pub const REPEATS_MAX: u32 = 3;
+/// How long a program may take from its start to READY: runtimes and REST calls come before the gateway.
+const PROGRAM_LOGIN: Duration = Duration::from_mins(1);
 /// Latency each way that the seed draws from in virtual time.
 const LATENCY: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
 /// The longest latency that is drawn, as a part of I. An ACK may leave the gateway as late as 0.9 I after its heartbeat came; with
@@ -56,9 +59,23 @@ pub struct Plan {
     pub schedule: Option<Vec<ScheduledFault>>,
 }
 
-/// Runs in real time side by side, and those that have to be alone.
+/// What runs in real time share: the machine, on which some have to be alone.
 #[derive(Debug, Default)]
-pub struct Machine(RwLock<()>);
+pub struct Machine {
+    together: RwLock<()>,
+    supervisor: PathBuf,
+}
+
+impl Machine {
+    /// A machine on which programs can be put under test: each is watched over by a process of the gwtool executable at this
+    /// path. Without one, only subjects in this process can be run.
+    pub fn new(supervisor: PathBuf) -> Self {
+        Self {
+            supervisor,
+            ..Self::default()
+        }
+    }
+}
 
 impl Plan {
     /// Why the scenario says nothing about this subject at this interval, if it does not.
@@ -83,7 +100,10 @@ impl Plan {
 
     /// How long a login may take with these allowances.
     pub fn login_within(&self, allowances: &Allowances) -> Duration {
-        let usual = allowances.attempt() + allowances.identify;
+        let usual = match self.subject {
+            Subject::Machine(_) => allowances.attempt() + allowances.identify,
+            Subject::Program(_) => PROGRAM_LOGIN,
+        };
         let span = self.scenario.login_within;
         span.map_or(usual, |span| span.at(self.interval))
     }
@@ -143,8 +163,9 @@ impl Plan {
             },
             expect: scenario.expect.clone(),
             schedule,
-            sees_delivery: true,
-            sees_process: false,
+            // Whether a program reports what it delivered is seen when it does.
+            sees_delivery: subject.program().is_none(),
+            sees_process: subject.program().is_some(),
         };
         Setup {
             header,
@@ -193,11 +214,17 @@ pub fn run(
     let mut repeats = 0;
     loop {
         let outcome = if repeats == 0 {
-            let _together = machine.0.read().unwrap_or_else(PoisonError::into_inner);
-            once(plan, &setup, observers, interrupt)?
+            let _together = machine
+                .together
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            once(plan, &setup, observers, &machine.supervisor, interrupt)?
         } else {
-            let _alone = machine.0.write().unwrap_or_else(PoisonError::into_inner);
-            once(plan, &setup, observers, interrupt)?
+            let _alone = machine
+                .together
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            once(plan, &setup, observers, &machine.supervisor, interrupt)?
         };
         if !outcome.1 || repeats == REPEATS_MAX || interrupt.is_raised() {
             return Ok(Outcome {
@@ -218,6 +245,7 @@ fn once(
     plan: &Plan,
     setup: &Setup,
     observers: &mut [&mut dyn Observer],
+    supervisor: &Path,
     interrupt: &Interrupt,
 ) -> Result<(Outcome, bool), RunError> {
     let started = std::time::Instant::now();
@@ -233,17 +261,18 @@ fn once(
     for observer in observers.iter_mut() {
         all.push(&mut **observer);
     }
-    let seed = setup.seed;
-    let factory = |endpoints: &Endpoints| {
-        let draw = seed.stream(Stream::Subject);
-        match &plan.subject {
-            Subject::Machine(name) => {
+    match &plan.subject {
+        Subject::Machine(name) => {
+            let factory = |endpoints: &Endpoints| {
+                let draw = setup.seed.stream(Stream::Subject);
                 name.machine(endpoints, &setup.token, &plan.scenario.settings, draw)
-            }
-            Subject::Program(_) => unreachable!("programs are started by the engine"),
+            };
+            run_engine(setup, factory, all, interrupt)?;
         }
-    };
-    run_engine(setup, factory, all, interrupt)?;
+        Subject::Program(program) => {
+            run_program(setup, program, supervisor, all, interrupt)?;
+        }
+    }
     let is_noisy = judge.is_noisy();
     let judgement = judge.finish();
     let outcome = Outcome {
