@@ -17,6 +17,7 @@ pub mod run;
 mod sockets;
 mod subject_side;
 mod timers;
+pub mod tls;
 mod transport;
 mod wake;
 mod wall;
@@ -36,6 +37,9 @@ pub enum RunError {
     /// The operating system gave no event queue.
     #[error("failed to set up the event loop")]
     Runtime(#[source] io::Error),
+    /// No certificate could be made for a run that serves TLS.
+    #[error("failed to make a certificate for this run")]
+    Certificate(#[source] rcgen::Error),
 }
 
 /// A wish that runs end now; shared by everything that runs.

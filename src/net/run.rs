@@ -4,6 +4,7 @@ use super::dial::Tls;
 use super::driver::{Driver, MAIN_HOST, Network, RESUME_HOST};
 use super::gateway_side::GatewaySide;
 use super::record::Recorder;
+use super::tls::Authority;
 use super::wake::Queue;
 use super::wall::{self, Ended, Listeners, Outside};
 use super::{Interrupt, RunError};
@@ -41,6 +42,8 @@ pub struct Setup {
     pub enforce: Enforce,
     /// Latency each way.
     pub latency: Duration,
+    /// Whether gateway and REST are served over TLS, by an authority that the subject is told to trust. Virtual time has none.
+    pub tls: bool,
     /// How long the run may take on the wall clock.
     pub timeout: Option<Duration>,
 }
@@ -86,52 +89,70 @@ pub fn run<'a>(
             let is_complete = driver.run_virtual(|| interrupt.is_raised() || is_timed_out());
             Ok(finish(driver, is_complete))
         }
+        Clock::Real if setup.tls => {
+            let authority = Authority::new()?;
+            let tls = authority.client();
+            run_real(setup, factory, observers, interrupt, Some(&authority), tls)
+        }
         Clock::Real => {
-            let runtime = wall::runtime()?;
-            let _entered = runtime.enter();
-            let listeners = Listeners::new()?;
-            let at = |port| listeners.address(port);
-            let endpoints = Endpoints {
-                main: format!("ws://{}", at(Port::Main)?),
-                resume: format!("ws://{}", at(Port::Resume)?),
-                api: format!("http://{}/api", at(Port::Rest)?),
-            };
-            let shown = vec![
-                (endpoints.main.clone(), "ws://main"),
-                (endpoints.resume.clone(), "ws://resume"),
-                (endpoints.api.clone(), "http://rest/api"),
-                (at(Port::Main)?.to_string(), "main"),
-                (at(Port::Resume)?.to_string(), "resume"),
-                (at(Port::Rest)?.to_string(), "rest"),
-            ];
-            let urls = (endpoints.main.clone(), endpoints.resume.clone());
-            let api = Url::parse(&endpoints.api).ok();
-            let factory = Box::new(move || factory(&endpoints));
-            let mut driver = driver(setup, Network::Real, urls, factory, observers, shown);
             let tls = Tls::trusting_nobody();
-            let mut outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
-            driver.begin(armed(&setup.header));
-            let mut lap = || ControlFlow::Continue(());
-            let ended = wall::run(
-                &mut driver,
-                &mut outside,
-                interrupt,
-                setup.timeout,
-                &mut lap,
-            );
-            let ended = LocalSet::new().block_on(&runtime, ended);
-            // The subject's timers are gwtool's own: if they were late, what was measured may be the machine's doing.
-            let late = driver.late();
-            if late > setup.header.interval / 10 {
-                let now = driver.now;
-                driver.recorder.record(now, Seen::Noisy { late });
-            }
-            let ran = finish(driver, ended == Ended::Over);
-            drop(outside);
-            runtime.shutdown_background();
-            Ok(ran)
+            run_real(setup, factory, observers, interrupt, None, tls)
         }
     }
+}
+
+/// Runs a subject over loopback TCP: with an authority over TLS, which the subject takes for good if `tls` does.
+fn run_real<'a>(
+    setup: &'a Setup,
+    mut factory: impl FnMut(&Endpoints) -> Box<dyn Machine> + 'a,
+    observers: Vec<&'a mut dyn Observer>,
+    interrupt: &Interrupt,
+    authority: Option<&Authority>,
+    tls: Tls,
+) -> Result<Ran, RunError> {
+    let runtime = wall::runtime()?;
+    let _entered = runtime.enter();
+    let listeners = Listeners::new()?;
+    let main = listeners.address(Port::Main)?.to_string();
+    let resume = listeners.address(Port::Resume)?.to_string();
+    let rest = listeners.address(Port::Rest)?.to_string();
+    let (ws, http) = match authority {
+        Some(_) => ("wss", "https"),
+        None => ("ws", "http"),
+    };
+    let endpoints = Endpoints {
+        main: format!("{ws}://{main}"),
+        resume: format!("{ws}://{resume}"),
+        api: format!("{http}://{rest}/api"),
+    };
+    // With their scheme in front of them they are still addresses.
+    let shown = vec![(main, "main"), (resume, "resume"), (rest, "rest")];
+    let urls = (endpoints.main.clone(), endpoints.resume.clone());
+    let api = Url::parse(&endpoints.api).ok();
+    let factory = Box::new(move || factory(&endpoints));
+    let mut driver = driver(setup, Network::Real, urls, factory, observers, shown);
+    let outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
+    let mut outside = outside.secured_by(authority.map(Authority::server));
+    driver.begin(armed(&setup.header));
+    let mut lap = || ControlFlow::Continue(());
+    let ended = wall::run(
+        &mut driver,
+        &mut outside,
+        interrupt,
+        setup.timeout,
+        &mut lap,
+    );
+    let ended = LocalSet::new().block_on(&runtime, ended);
+    // The subject's timers are gwtool's own: if they were late, what was measured may be the machine's doing.
+    let late = driver.late();
+    if late > setup.header.interval / 10 {
+        let now = driver.now;
+        driver.recorder.record(now, Seen::Noisy { late });
+    }
+    let ran = finish(driver, ended == Ended::Over);
+    drop(outside);
+    runtime.shutdown_background();
+    Ok(ran)
 }
 
 fn armed(header: &Header) -> impl Iterator<Item = u32> {
@@ -203,5 +224,93 @@ fn finish(mut driver: Driver<'_>, is_complete: bool) -> Ran {
     Ran {
         is_complete,
         lasted: now.since(Instant::ZERO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::{Judge, Judgement, Verdict};
+    use crate::scenarios::load;
+    use crate::scenarios::runner::Plan;
+    use crate::subjects::Name;
+    use crate::trace::Entry;
+
+    const SCENARIO: &str = "[case]\nsummary = \"a test\"\nlogin_within = \"1s\"\n";
+
+    /// What is seen of a subject that does not trust the authority of its run.
+    fn distrusting(subject: Name) -> (Vec<Entry>, Judgement) {
+        let scenario = load::load(SCENARIO, "test.toml", Clock::Real)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .remove(0);
+        let plan = Plan {
+            subject,
+            seed: Seed(1),
+            clock: Clock::Real,
+            tls: true,
+            interval: Duration::from_millis(500),
+            timeout: Some(Duration::from_mins(2)),
+            keep_entries: false,
+            schedule: None,
+            scenario,
+        };
+        let setup = plan.setup();
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut judge = Judge::new(&setup.header);
+        let factory = |to: &Endpoints| {
+            let draw = setup.seed.stream(Stream::Subject);
+            subject.machine(to, &setup.token, &plan.scenario.settings, draw)
+        };
+        let authority = Authority::new().expect("a certificate can be made");
+        let observers: Vec<&mut dyn Observer> = vec![&mut entries, &mut judge];
+        let interrupt = Interrupt::default();
+        let tls = Tls::trusting_nobody();
+        let ran = run_real(
+            &setup,
+            factory,
+            observers,
+            &interrupt,
+            Some(&authority),
+            tls,
+        );
+        let ran = ran.expect("a run needs no more than this machine");
+        assert!(ran.is_complete, "it ends by itself");
+        (entries, judge.finish())
+    }
+
+    /// Our client asks REST first, and so never comes to the gateway; the Carbon port begins with the gateway.
+    #[test]
+    fn a_subject_that_does_not_trust_the_authority_is_told_of_and_is_inconclusive() {
+        for (subject, port) in [(Name::Gwtool, Port::Rest), (Name::Carbon, Port::Main)] {
+            let (entries, judgement) = distrusting(subject);
+            let why = entries.iter().find_map(|entry| match &entry.saw {
+                Seen::TlsFailed {
+                    port: at,
+                    connection,
+                    why,
+                } if *at == port => Some((connection.is_some(), why.as_str())),
+                _ => None,
+            });
+            let expected = "received fatal alert: UnknownCA; \
+                            the subject does not trust the authority that was made for this run";
+            assert_eq!(why, Some((port == Port::Main, expected)), "{entries:#?}");
+            assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:#?}");
+            let reason = format!("TLS failed: {expected}");
+            assert!(judgement.reasons.contains(&reason), "{judgement:#?}");
+            // How it leaves is seen behind it.
+            if port == Port::Main {
+                let left = |entry: &Entry| {
+                    matches!(
+                        entry.saw,
+                        Seen::Fin {
+                            connection: 1,
+                            from: crate::trace::Side::Subject,
+                            ..
+                        }
+                    )
+                };
+                assert!(entries.iter().any(left), "{entries:#?}");
+            }
+        }
     }
 }
