@@ -164,6 +164,7 @@ fn plan(text: &str) -> Plan {
         subject: Name::Gwtool.into(),
         seed: Seed(1),
         clock: Clock::Virtual,
+        tls: false,
         timeout: None,
         keep_entries: false,
         schedule: None,

@@ -219,6 +219,16 @@ pub enum Seen {
         /// Why.
         why: Miss,
     },
+    /// TLS has failed on a connection. A connection of the REST listener has no number.
+    TlsFailed {
+        /// Where.
+        port: Port,
+        /// On which connection.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        connection: Option<u32>,
+        /// Why: what was wrong with the subject's bytes, or the alert that it sent.
+        why: String,
+    },
     /// A connection was accepted.
     Accepted {
         /// Its number.
@@ -487,7 +497,7 @@ impl Seen {
             | Self::Fin { connection, .. }
             | Self::Rst { connection, .. }
             | Self::Delivered(Delivery::Sequence { connection, .. }) => Some(*connection),
-            Self::Struck { connection, .. } => *connection,
+            Self::Struck { connection, .. } | Self::TlsFailed { connection, .. } => *connection,
             _ => None,
         }
     }

@@ -49,6 +49,9 @@ pub struct Args {
     /// Whose clock
     #[arg(long, value_enum, default_value_t)]
     time: Time,
+    /// Serve the gateway and its REST over TLS, with an authority made for the run (in real time only)
+    #[arg(long)]
+    tls: bool,
     /// The heartbeat interval I [default: the scenario's, else 41.25s in virtual and 2s in real time]
     #[arg(long, value_name = "DUR", value_parser = interval, allow_hyphen_values = true)]
     interval: Option<Duration>,
@@ -130,6 +133,15 @@ impl Plan {
         let clock = recorded
             .as_ref()
             .map_or_else(|| args.time.into(), |recorded| recorded.header.clock);
+        if args.tls && clock == Clock::Virtual {
+            let hint = match &args.replay {
+                Some(_) => "this trace is one of virtual time: leave `--tls` out",
+                None => "add `--time real`",
+            };
+            return Err(
+                Failure::new("`--tls` needs real time, where there are sockets").hint(hint),
+            );
+        }
         let all = args.choice.all(clock, shared.color)?;
         let selected = match &recorded {
             Some(recorded) => {
@@ -175,6 +187,7 @@ impl Plan {
             subject: subject.clone(),
             seed: self.seed,
             clock: self.clock,
+            tls: args.tls,
             interval: chosen.or(scenario.interval).unwrap_or(usual),
             timeout: args.timeout,
             keep_entries: false,
@@ -251,6 +264,9 @@ fn reproduce(args: &Args, job: &runner::Plan) -> String {
     }
     if let Some(timeout) = args.timeout {
         flag("--timeout", exact(timeout));
+    }
+    if args.tls {
+        words.push("--tls".to_owned());
     }
     if args.strict {
         words.push("--strict".to_owned());
@@ -557,10 +573,10 @@ mod tests {
         );
         assert_eq!(
             line(
-                "--scenario flap --seed 0x5eed --interval 500ms --time real --timeout 2m --strict"
+                "--scenario flap --seed 0x5eed --interval 500ms --time real --tls --timeout 2m --strict"
             ),
             "gwtool chaos --scenario flap --subject gwtool --seed 0x5eed --interval 500ms \
-             --time real --timeout 2m --strict"
+             --time real --timeout 2m --tls --strict"
         );
     }
 

@@ -78,6 +78,11 @@ impl Link {
         self.course == Course::Silent
     }
 
+    /// Whether what is put in now waits for [`Link::release`].
+    pub fn is_held(&self) -> bool {
+        self.course == Course::Held
+    }
+
     /// Puts something in.
     pub fn push(&mut self, now: Instant, chunk: Chunk) {
         let last = self.in_flight.back().map_or(Instant::ZERO, |(at, _)| *at);

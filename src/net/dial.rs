@@ -28,7 +28,7 @@ impl Tls {
         Self::trusting(roots)
     }
 
-    /// Trusts nobody: for runs against the fake, which serves no TLS.
+    /// Trusts nobody: for runs against the fake without TLS.
     pub(super) fn trusting_nobody() -> Self {
         Self::trusting(RootCertStore::empty())
     }
@@ -88,7 +88,8 @@ pub(super) async fn connect(url: &Url, tls: &Tls) -> Result<Transport, End> {
     Err(last)
 }
 
-async fn secure(tcp: TcpStream, name: String, tls: &Tls) -> Result<Transport, End> {
+/// Puts TLS over a connection to a host of this name.
+pub(super) async fn secure(tcp: TcpStream, name: String, tls: &Tls) -> Result<Transport, End> {
     let name = ServerName::try_from(name).map_err(|error| End::Failed(error.to_string()))?;
     match TlsConnector::from(Arc::clone(&tls.0))
         .connect(name, tcp)

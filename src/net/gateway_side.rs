@@ -13,6 +13,7 @@
 use super::codec::{self, Decoder, Opening, Unit, Upgrade};
 use super::record::Recorder;
 use super::timers::Timers;
+use super::tls;
 use super::transport::Transport;
 use super::wake::{self, Key, Queue};
 use crate::fault::{Act, Answer, AnswerCode, Event, HttpAnswer, Kept, OnClose, Port, SentSeq};
@@ -280,6 +281,8 @@ impl GatewaySide {
                 // What the gateway sent is in the trace as on its way, and so it arrives; what the subject sent is traced when it
                 // arrives, and so it can still vanish.
                 if let Some(connection) = self.connections.get_mut(&connection) {
+                    // The links carry what is inside TLS; without either direction there is no handshake.
+                    connection.transport.break_off_handshake();
                     if direction.to_gateway() {
                         connection.inbound.silence(now);
                     }
@@ -299,6 +302,11 @@ impl GatewaySide {
             } => {
                 self.links(connection, direction, |link| link.release(now));
                 self.note_flight(connection);
+                if let Some(connection) = self.connections.get(&connection)
+                    && connection.transport.is_handshaking()
+                {
+                    connection.waker.wake_by_ref();
+                }
             }
             Strike::Slow {
                 connection,
@@ -324,7 +332,12 @@ impl GatewaySide {
                 }
             }
             Strike::Reset { connection } => self.reset(now, connection, to),
-            Strike::Fin { connection } => self.fin(now, connection, to),
+            Strike::Fin { connection } => {
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.transport.end_abruptly();
+                }
+                self.fin(now, connection, to);
+            }
             Strike::OnClose {
                 connection: Some(number),
                 on_close,
@@ -546,17 +559,32 @@ impl GatewaySide {
     pub(super) fn poll(&mut self, now: Instant, number: u32, to: &mut Recorder<'_>) {
         self.flush(number);
         let mut scratch = std::mem::take(&mut self.scratch);
+        let mut has_tls_failed = false;
         while let Some(connection) = self.connections.get_mut(&number)
             && connection.reading == Reading::Yes
+            && !connection.waits_to_shake_hands()
         {
             let mut buffer = ReadBuf::new(&mut scratch);
             let waker = connection.waker.clone();
             let mut cx = Context::from_waker(&waker);
             let chunk = match Pin::new(&mut connection.transport).poll_read(&mut cx, &mut buffer) {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    // The subject has not left by itself, as it does after its own alert.
+                    if has_tls_failed {
+                        self.fin(now, number, to);
+                    }
+                    break;
+                }
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => Chunk::Fin,
                 Poll::Ready(Ok(())) => Chunk::Bytes(buffer.filled().to_vec()),
-                Poll::Ready(Err(_)) => Chunk::Rst,
+                Poll::Ready(Err(error)) => {
+                    if let Some(why) = tls::failure(&error) {
+                        has_tls_failed = true;
+                        self.tls_failed(now, number, why, to);
+                        continue;
+                    }
+                    Chunk::Rst
+                }
             };
             if !matches!(chunk, Chunk::Bytes(_)) {
                 connection.reading = Reading::Done;
@@ -569,6 +597,21 @@ impl GatewaySide {
             }
         }
         self.scratch = scratch;
+    }
+
+    /// TLS has failed on a connection. How the subject leaves is still to be read.
+    fn tls_failed(&mut self, now: Instant, number: u32, why: String, to: &mut Recorder<'_>) {
+        // Where the gateway has gone first there is nothing left to fail.
+        if let Some(connection) = self.connections.get(&number)
+            && !matches!(connection.stage, Stage::Over)
+        {
+            let failed = Seen::TlsFailed {
+                port: connection.port,
+                connection: Some(number),
+                why,
+            };
+            to.at_gateway(now, failed);
+        }
     }
 
     fn note_flight(&mut self, number: u32) {
@@ -1267,8 +1310,14 @@ impl GatewaySide {
                 }
             }
         }
+        // TLS may have taken more than its socket.
+        if transport.as_mut().poll_flush(&mut cx).is_pending() {
+            return;
+        }
         if connection.writing == Writing::Fin {
-            let _ = transport.poll_shutdown(&mut cx);
+            if transport.poll_shutdown(&mut cx).is_pending() {
+                return;
+            }
             connection.writing = Writing::Done;
             self.forget_if_over(number);
         }
@@ -1461,6 +1510,11 @@ impl Connection {
             Stage::Left | Stage::Closed => fate == Fate::Injected,
             Stage::Upgrading { .. } | Stage::Rejected | Stage::Over => false,
         }
+    }
+
+    /// Whether its TLS handshake has to wait until nothing holds its bytes any more.
+    fn waits_to_shake_hands(&self) -> bool {
+        (self.inbound.is_held() || self.outbound.is_held()) && self.transport.is_handshaking()
     }
 }
 

@@ -2,6 +2,8 @@
 //! the values that virtual time passes directly.
 
 use super::dial::{self, Tls};
+use super::tls;
+use super::transport::Transport;
 use crate::machine::{FetchId, Response};
 use crate::protocol::Token;
 use crate::server::rest;
@@ -11,28 +13,38 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use tokio::net::TcpStream;
+use std::future::poll_fn;
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 /// The longest REST answer that is read. `/gateway/bot` takes a few hundred bytes.
 const BODY_MAX: usize = 256 * 1024;
 
-/// A request that the fake's listener has read, and where its answer goes.
-pub(super) struct Asked {
-    pub(super) request: rest::Request,
-    pub(super) answer: oneshot::Sender<(Response, Duration)>,
+/// What has come to the fake's listener.
+pub(super) enum Asked {
+    /// A request, and where its answer goes.
+    Request(rest::Request, oneshot::Sender<(Response, Duration)>),
+    /// TLS has failed on a connection, and why.
+    TlsFailed(String),
 }
 
 /// Serves one connection of the REST listener until it ends; every request goes through `to`.
-pub(super) async fn serve(tcp: TcpStream, to: mpsc::UnboundedSender<Asked>) {
+pub(super) async fn serve(mut transport: Transport, to: mpsc::UnboundedSender<Asked>) {
+    // Before hyper, which takes a connection that fails before its first request for one that ends in good order.
+    if let Err(error) = poll_fn(|cx| transport.poll_handshake(cx)).await {
+        if let Some(why) = tls::failure(&error) {
+            // The run may be over.
+            let _ = to.send(Asked::TlsFailed(why));
+        }
+        return;
+    }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let to = to.clone();
         async move { Ok::<_, Infallible>(answer(request, to).await) }
     });
     // A connection that breaks is the client's affair; what it asked is in the trace.
     let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(tcp), service)
+        .serve_connection(TokioIo::new(transport), service)
         .await;
 }
 
@@ -54,7 +66,7 @@ async fn answer(
             .map(str::to_owned),
     };
     let (answer, answered) = oneshot::channel();
-    let asked = to.send(Asked { request, answer });
+    let asked = to.send(Asked::Request(request, answer));
     let Some((response, delay)) = (if asked.is_ok() {
         answered.await.ok()
     } else {

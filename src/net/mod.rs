@@ -20,6 +20,7 @@ mod sockets;
 mod subject_side;
 mod supervisor;
 mod timers;
+pub mod tls;
 mod transport;
 mod wake;
 mod wall;
@@ -36,6 +37,9 @@ pub enum RunError {
     /// No port of the loopback interface could be had.
     #[error("failed to listen on a port of the loopback interface")]
     Listen(#[source] io::Error),
+    /// The certificate of the run's authority could not be written for the program under test.
+    #[error("failed to write the certificate authority to a temporary file")]
+    AuthorityFile(#[source] io::Error),
     /// The program under test could not be started.
     #[error("failed to start `{program}`: {why}")]
     Start {
@@ -50,6 +54,9 @@ pub enum RunError {
     /// The operating system gave no event queue.
     #[error("failed to set up the event loop")]
     Runtime(#[source] io::Error),
+    /// No certificate could be made for a run that serves TLS.
+    #[error("failed to make a certificate for this run")]
+    Certificate(#[source] rcgen::Error),
 }
 
 /// A wish that runs end now; shared by everything that runs.

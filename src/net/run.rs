@@ -6,6 +6,7 @@ use super::gateway_side::GatewaySide;
 use super::process::Supervisor;
 use super::program_side::ProgramSide;
 use super::record::Recorder;
+use super::tls::Authority;
 use super::wake::Queue;
 use super::wall::{self, Ended, Listeners, Outside};
 use super::{Interrupt, RunError};
@@ -45,6 +46,8 @@ pub struct Setup {
     pub enforce: Enforce,
     /// Latency each way.
     pub latency: Duration,
+    /// Whether gateway and REST are served over TLS, by an authority that the subject is told to trust. Virtual time has none.
+    pub tls: bool,
     /// How long the run may take on the wall clock.
     pub timeout: Option<Duration>,
 }
@@ -92,12 +95,40 @@ pub fn run<'a>(
             let is_complete = driver.run_virtual(|| interrupt.is_raised() || is_timed_out());
             finish(driver, is_complete)
         }
-        Clock::Real => real(setup, observers, interrupt, |endpoints, queue| {
-            let endpoints = endpoints.clone();
-            let factory = Box::new(move || factory(&endpoints));
-            Ok(Tested::of(factory, queue))
-        }),
+        Clock::Real => {
+            let authority = setup.tls.then(Authority::new).transpose()?;
+            let tls = (authority.as_ref()).map_or_else(Tls::trusting_nobody, Authority::client);
+            run_real(
+                setup,
+                factory,
+                observers,
+                interrupt,
+                authority.as_ref(),
+                tls,
+            )
+        }
     }
+}
+
+/// Runs a machine over loopback TCP: with an authority over TLS, which the machine takes for good if `tls` does.
+fn run_real<'a>(
+    setup: &'a Setup,
+    mut factory: impl FnMut(&Endpoints) -> Box<dyn Machine> + 'a,
+    observers: Vec<&'a mut dyn Observer>,
+    interrupt: &Interrupt,
+    authority: Option<&Authority>,
+    tls: Tls,
+) -> Result<Ran, RunError> {
+    real(
+        setup,
+        observers,
+        interrupt,
+        (authority, tls),
+        |endpoints, queue| {
+            let endpoints = endpoints.clone();
+            Ok(Tested::of(Box::new(move || factory(&endpoints)), queue))
+        },
+    )
 }
 
 /// Runs a program as `setup` says; everything that is seen goes to the observers as it happens. `supervisor` is the path of
@@ -109,23 +140,34 @@ pub fn run_program<'a>(
     observers: Vec<&'a mut dyn Observer>,
     interrupt: &Interrupt,
 ) -> Result<Ran, RunError> {
-    real(setup, observers, interrupt, |endpoints, queue| {
+    let authority = setup.tls.then(Authority::new).transpose()?;
+    let file = authority.as_ref().map(Authority::file).transpose();
+    // It is there until the run is over.
+    let file = file.map_err(RunError::AuthorityFile)?;
+    let secure = (authority.as_ref(), Tls::trusting_nobody());
+    real(setup, observers, interrupt, secure, |endpoints, queue| {
         let supervisor = Supervisor::start(supervisor).map_err(RunError::Supervisor)?;
-        let ours = [
-            ("GWTOOL_GATEWAY_URL", endpoints.main.as_str()),
-            ("GWTOOL_API_URL", &endpoints.api),
-            ("DISCORD_TOKEN", setup.token.expose()),
-            ("GWTOOL_SCENARIO", &setup.header.scenario),
-        ];
-        let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        // Ours come last, so that they hold.
-        let env = program.env.iter().cloned().chain(ours).collect();
+        let mut env = program.env.clone();
+        let mut set = |name: &str, value: &str| env.push((name.to_owned(), value.to_owned()));
+        // These come last, so that they hold.
+        set("GWTOOL_GATEWAY_URL", &endpoints.main);
+        set("GWTOOL_API_URL", &endpoints.api);
+        set("GWTOOL_SCENARIO", &setup.header.scenario);
+        set("DISCORD_TOKEN", setup.token.expose());
+        if let Some(file) = &file {
+            for name in AUTHORITY_FILES {
+                set(name, &file.path().to_string_lossy());
+            }
+        }
         let (program, interval) = (Arc::clone(program), setup.header.interval);
         let side = ProgramSide::new(program, env, interval, supervisor, queue);
         Ok(Tested::Program(side))
     })
 }
 
+/// By which variables programs learn of a certificate authority: Node.js, OpenSSL and most of what is built on it, Python's
+/// requests.
+const AUTHORITY_FILES: [&str; 3] = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];
 /// How long the engine goes on serving a program that is being ended, beyond its grace.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -134,39 +176,33 @@ fn real<'a>(
     setup: &'a Setup,
     observers: Vec<&'a mut dyn Observer>,
     interrupt: &Interrupt,
+    (authority, tls): (Option<&Authority>, Tls),
     tested: impl FnOnce(&Endpoints, &Arc<Queue>) -> Result<Tested<'a>, RunError>,
 ) -> Result<Ran, RunError> {
     let runtime = wall::runtime()?;
     let _entered = runtime.enter();
     let listeners = Listeners::new()?;
-    let at = |port| listeners.address(port);
-    let endpoints = Endpoints {
-        main: format!("ws://{}", at(Port::Main)?),
-        resume: format!("ws://{}", at(Port::Resume)?),
-        api: format!("http://{}/api", at(Port::Rest)?),
+    let main = listeners.address(Port::Main)?.to_string();
+    let resume = listeners.address(Port::Resume)?.to_string();
+    let rest = listeners.address(Port::Rest)?.to_string();
+    let (ws, http) = match authority {
+        Some(_) => ("wss", "https"),
+        None => ("ws", "http"),
     };
-    let shown = vec![
-        (endpoints.main.clone(), "ws://main"),
-        (endpoints.resume.clone(), "ws://resume"),
-        (endpoints.api.clone(), "http://rest/api"),
-        (at(Port::Main)?.to_string(), "main"),
-        (at(Port::Resume)?.to_string(), "resume"),
-        (at(Port::Rest)?.to_string(), "rest"),
-    ];
+    let endpoints = Endpoints {
+        main: format!("{ws}://{main}"),
+        resume: format!("{ws}://{resume}"),
+        api: format!("{http}://{rest}/api"),
+    };
+    // With their scheme in front of them they are still addresses.
+    let shown = vec![(main, "main"), (resume, "resume"), (rest, "rest")];
     let urls = (endpoints.main.clone(), endpoints.resume.clone());
     let api = Url::parse(&endpoints.api).ok();
     let queue = Arc::new(Queue::default());
-    let tested = tested(&endpoints, &queue)?;
-    let mut driver = driver(
-        setup,
-        Network::Real,
-        urls,
-        (tested, queue),
-        observers,
-        shown,
-    );
-    let tls = Tls::trusting_nobody();
-    let mut outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
+    let tested = (tested(&endpoints, &queue)?, queue);
+    let mut driver = driver(setup, Network::Real, urls, tested, observers, shown);
+    let outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
+    let mut outside = outside.secured_by(authority.map(Authority::server));
     let ended = LocalSet::new().block_on(&runtime, async {
         driver.begin(armed(&setup.header));
         let mut lap = || ControlFlow::Continue(());
@@ -180,7 +216,7 @@ fn real<'a>(
         }
         ended
     });
-    // The subject's timers are gwtool's own, and so are the gateway's: if they were late, what was measured may be the
+    // The timers of a machine are gwtool's own, and so are the gateway's: if they were late, what was measured may be this
     // machine's doing.
     let late = driver.late();
     if late > setup.header.interval / 10 {
@@ -267,4 +303,92 @@ fn finish(mut driver: Driver<'_>, is_complete: bool) -> Result<Ran, RunError> {
         is_complete,
         lasted: now.since(Instant::ZERO),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oracle::{Judge, Judgement, Verdict};
+    use crate::scenarios::load;
+    use crate::scenarios::runner::Plan;
+    use crate::subjects::Name;
+    use crate::trace::Entry;
+
+    const SCENARIO: &str = "[case]\nsummary = \"a test\"\nlogin_within = \"1s\"\n";
+
+    /// What is seen of a subject that does not trust the authority of its run.
+    fn distrusting(subject: Name) -> (Vec<Entry>, Judgement) {
+        let scenario = load::load(SCENARIO, "test.toml", Clock::Real)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .remove(0);
+        let plan = Plan {
+            subject: subject.into(),
+            seed: Seed(1),
+            clock: Clock::Real,
+            tls: true,
+            interval: Duration::from_millis(500),
+            timeout: Some(Duration::from_mins(2)),
+            keep_entries: false,
+            schedule: None,
+            scenario,
+        };
+        let setup = plan.setup();
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut judge = Judge::new(&setup.header);
+        let factory = |to: &Endpoints| {
+            let draw = setup.seed.stream(Stream::Subject);
+            subject.machine(to, &setup.token, &plan.scenario.settings, draw)
+        };
+        let authority = Authority::new().expect("a certificate can be made");
+        let observers: Vec<&mut dyn Observer> = vec![&mut entries, &mut judge];
+        let interrupt = Interrupt::default();
+        let tls = Tls::trusting_nobody();
+        let ran = run_real(
+            &setup,
+            factory,
+            observers,
+            &interrupt,
+            Some(&authority),
+            tls,
+        );
+        let ran = ran.expect("a run needs no more than this machine");
+        assert!(ran.is_complete, "it ends by itself");
+        (entries, judge.finish())
+    }
+
+    /// Our client asks REST first, and so never comes to the gateway; the Carbon port begins with the gateway.
+    #[test]
+    fn a_subject_that_does_not_trust_the_authority_is_told_of_and_is_inconclusive() {
+        for (subject, port) in [(Name::Gwtool, Port::Rest), (Name::Carbon, Port::Main)] {
+            let (entries, judgement) = distrusting(subject);
+            let why = entries.iter().find_map(|entry| match &entry.saw {
+                Seen::TlsFailed {
+                    port: at,
+                    connection,
+                    why,
+                } if *at == port => Some((connection.is_some(), why.as_str())),
+                _ => None,
+            });
+            let expected = "received fatal alert: UnknownCA; \
+                            the subject does not trust the authority that was made for this run";
+            assert_eq!(why, Some((port == Port::Main, expected)), "{entries:#?}");
+            assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:#?}");
+            let reason = format!("TLS failed: {expected}");
+            assert!(judgement.reasons.contains(&reason), "{judgement:#?}");
+            // How it leaves is seen behind it.
+            if port == Port::Main {
+                let left = |entry: &Entry| {
+                    matches!(
+                        entry.saw,
+                        Seen::Fin {
+                            connection: 1,
+                            from: crate::trace::Side::Subject,
+                            ..
+                        }
+                    )
+                };
+                assert!(entries.iter().any(left), "{entries:#?}");
+            }
+        }
+    }
 }

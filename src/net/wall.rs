@@ -10,6 +10,7 @@ use super::gateway_side::Door;
 use super::http::{self, Asked, Fetched};
 use super::listener::Listener;
 use super::subject_side::{Notice, Want};
+use super::tls::ServerStream;
 use super::transport::Transport;
 use super::wake::{self, Key};
 use super::{Interrupt, RunError};
@@ -27,7 +28,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::rustls::ServerConfig;
 use url::Url;
 
 /// How much of what a connection in limbo sends is kept: more than an upgrade request.
@@ -51,7 +54,7 @@ impl Listeners {
 
 /// A connection that the kernel accepted and the schedule did not.
 struct Limbo {
-    transport: Transport,
+    tcp: TcpStream,
     from: SocketAddr,
     port: Port,
     read: Vec<u8>,
@@ -66,6 +69,8 @@ type Awaited = (u32, Fetched);
 /// The real network around a driver.
 pub(super) struct Outside {
     listeners: Option<Listeners>,
+    /// TLS for those whom the listeners accept, if they serve it.
+    secure: Option<Arc<ServerConfig>>,
     limbo: Vec<Limbo>,
     /// Where the client's REST requests go.
     api: Option<Url>,
@@ -93,6 +98,7 @@ impl Outside {
     ) -> Self {
         Self {
             listeners,
+            secure: None,
             limbo: Vec::new(),
             api,
             token,
@@ -109,19 +115,35 @@ impl Outside {
         Self { guard, ..self }
     }
 
+    /// The listeners serve TLS, if this says how.
+    pub(super) fn secured_by(self, secure: Option<Arc<ServerConfig>>) -> Self {
+        Self { secure, ..self }
+    }
+
     /// Brings the driver what has come from outside, and sees to what it wants there. Says whether there was anything.
     fn attend(&mut self, driver: &mut Driver<'_>) -> bool {
         let mut has_done = self.listen(driver);
         has_done |= self.leave_limbo(driver);
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
-        while let Poll::Ready(Some(Asked { request, answer })) = self.asked.1.poll_recv(&mut cx) {
-            if let Some(gateway) = &mut driver.gateway {
-                let answered = gateway.request(driver.now, &request, &mut driver.recorder);
-                // Who asked may have gone in the meantime.
-                let _ = answer.send(answered);
-                driver.attend();
+        while let Poll::Ready(Some(asked)) = self.asked.1.poll_recv(&mut cx) {
+            match (asked, &mut driver.gateway) {
+                (Asked::Request(request, answer), Some(gateway)) => {
+                    let answered = gateway.request(driver.now, &request, &mut driver.recorder);
+                    // Who asked may have gone in the meantime.
+                    let _ = answer.send(answered);
+                }
+                (Asked::TlsFailed(why), _) => {
+                    let failed = Seen::TlsFailed {
+                        port: Port::Rest,
+                        connection: None,
+                        why,
+                    };
+                    driver.recorder.at_gateway(driver.now, failed);
+                }
+                (Asked::Request(..), None) => {}
             }
+            driver.attend();
             has_done = true;
         }
         while let Poll::Ready(Some((killed, (fetch, result)))) = self.fetched.1.poll_recv(&mut cx) {
@@ -216,26 +238,24 @@ impl Outside {
                 let _ = tcp.set_nodelay(true);
                 match gateway.door(driver.now, port, &mut driver.recorder) {
                     Door::Open if port == Port::Rest => {
-                        tokio::task::spawn_local(http::serve(tcp, self.asked.0.clone()));
+                        let (transport, _) = served(tcp, self.secure.as_ref(), Vec::new());
+                        tokio::task::spawn_local(http::serve(transport, self.asked.0.clone()));
                     }
                     Door::Open => {
-                        let tcp = Transport::Tcp(tcp);
+                        let (transport, _) = served(tcp, self.secure.as_ref(), Vec::new());
                         let number =
-                            gateway.accept(driver.now, port, tcp, &[], &mut driver.recorder);
+                            gateway.accept(driver.now, port, transport, &[], &mut driver.recorder);
                         if let Some(subject) = driver.subject.side() {
                             subject.accepted(from, number);
                         }
                     }
                     Door::Refused => Transport::Tcp(tcp).abort(),
-                    Door::Hangs => {
-                        let transport = Transport::Tcp(tcp);
-                        self.limbo.push(Limbo {
-                            transport,
-                            from,
-                            port,
-                            read: Vec::new(),
-                        });
-                    }
+                    Door::Hangs => self.limbo.push(Limbo {
+                        tcp,
+                        from,
+                        port,
+                        read: Vec::new(),
+                    }),
                 }
             }
         }
@@ -270,19 +290,15 @@ impl Outside {
             }
             // One fault may have given way to another, as for any connect that comes now.
             if gateway.door(now, limbo.port, to) == Door::Refused {
-                limbo.transport.abort();
+                Transport::Tcp(limbo.tcp).abort();
                 continue;
             }
-            match (limbo.transport, limbo.port) {
-                (Transport::Tcp(tcp), Port::Rest) => {
-                    // What was read of the request is gone; the client sees a closed connection and asks again.
-                    drop(tcp);
-                }
-                (transport, port) => {
-                    let number = gateway.accept(now, port, transport, &limbo.read, to);
-                    if let Some(subject) = driver.subject.side() {
-                        subject.accepted(limbo.from, number);
-                    }
+            // What was read of a REST request is gone; the client sees a closed connection and asks again.
+            if limbo.port != Port::Rest {
+                let (transport, read) = served(limbo.tcp, self.secure.as_ref(), limbo.read);
+                let number = gateway.accept(now, limbo.port, transport, &read, to);
+                if let Some(subject) = driver.subject.side() {
+                    subject.accepted(limbo.from, number);
                 }
             }
         }
@@ -291,6 +307,21 @@ impl Outside {
             driver.attend();
         }
         has_done
+    }
+}
+
+/// The gateway's end of a connection of which this was read so far; and what is left of it to be read as plain bytes.
+fn served(
+    tcp: TcpStream,
+    secure: Option<&Arc<ServerConfig>>,
+    read: Vec<u8>,
+) -> (Transport, Vec<u8>) {
+    match secure {
+        Some(config) => {
+            let tls = ServerStream::new(tcp, Arc::clone(config), read);
+            (Transport::TlsServer(Box::new(tls)), Vec::new())
+        }
+        None => (Transport::Tcp(tcp), read),
     }
 }
 
@@ -303,7 +334,7 @@ impl Limbo {
                 return false;
             }
             let mut buffer = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut self.transport).poll_read(cx, &mut buffer) {
+            match Pin::new(&mut self.tcp).poll_read(cx, &mut buffer) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     self.read.extend_from_slice(buffer.filled());

@@ -186,6 +186,8 @@ pub struct Judge {
     progress: Progress,
     /// The latest that gwtool's own timers were, where that may have spoilt the run.
     noise: Option<Duration>,
+    /// Why TLS failed first, if it did: why a subject that was never READY was not.
+    tls_failed: Option<String>,
 }
 
 /// How far the watch is.
@@ -215,6 +217,7 @@ impl Judge {
             watch: Watch::On,
             progress: Progress::new(header),
             noise: None,
+            tls_failed: None,
         }
     }
 
@@ -275,6 +278,9 @@ impl Judge {
             let late = crate::time::show(late);
             gaps.push(format!("gwtool's own timers were late by up to {late}"));
         }
+        if let Some(why) = self.tls_failed.filter(|_| !gaps.is_empty()) {
+            gaps.push(format!("TLS failed: {why}"));
+        }
         let (findings, rules) = self.docket.close();
         let (verdict, reasons) = verdict::weigh(&findings, &self.view.faults, gaps);
         Judgement {
@@ -320,6 +326,10 @@ impl Judge {
     fn reckon(&mut self) {
         self.view.reckon();
         self.view.next_due = self.view.next_due.min(self.outcomes.next_due());
+    }
+
+    fn tls_failed(&mut self, why: &str) {
+        self.tls_failed.get_or_insert_with(|| why.to_owned());
     }
 
     /// The subject began an attempt to connect.
@@ -842,6 +852,7 @@ impl Judge {
             }
             Seen::TokenShown { place } => Outcomes::token(&mut self.docket, now, place),
             Seen::Noisy { late } => self.noise = self.noise.max(Some(*late)),
+            Seen::TlsFailed { why, .. } => self.tls_failed(why),
             Seen::End { is_complete } => {
                 let at = match self.watch {
                     Watch::Over { at } | Watch::Ended { at, .. } => at,
@@ -861,6 +872,9 @@ impl Judge {
         if let Seen::Accepted { port, .. } = saw {
             return self.accepted(number, *port);
         }
+        if let Seen::TlsFailed { why, .. } = saw {
+            self.tls_failed(why);
+        }
         // What comes late from a connection that both sides are done with says nothing.
         let Some(place) = self.view.place(number) else {
             return;
@@ -876,7 +890,8 @@ impl Judge {
                 connection.upgraded_at = Some(view.shared.now);
                 connect::wait(connection, &view.shared);
             }
-            Seen::Upgraded { .. } => {
+            // Neither is a reason to stay.
+            Seen::Upgraded { .. } | Seen::TlsFailed { .. } => {
                 connection.settle(Due::Patience);
                 connection.damage.is_struck = true;
             }

@@ -390,6 +390,12 @@ fn words_of(seen: &Seen) -> String {
             Miss::Refused => format!("subject connects to {port}: refused"),
             Miss::Hung => format!("subject connects to {port}: hung, and given up"),
         },
+        Seen::TlsFailed {
+            port,
+            connection: None,
+            why,
+        } => format!("subject connects to {port}: TLS failed: {why}"),
+        Seen::TlsFailed { why, .. } => format!("TLS failed: {why}"),
         Seen::Accepted { port, .. } => format!("subject connects to {port}"),
         Seen::Upgrade { path, .. } => format!("subject → GET {}", shorten(path, 80)),
         Seen::Upgraded { status, .. } => format!("gateway → HTTP {status}"),

@@ -49,6 +49,8 @@ pub struct Plan {
     pub seed: Seed,
     /// The clock.
     pub clock: Clock,
+    /// Whether gateway and REST are served over TLS, in real time.
+    pub tls: bool,
     /// I.
     pub interval: Duration,
     /// How long the run may take on the wall clock.
@@ -178,6 +180,7 @@ impl Plan {
             traffic: scenario.traffic.map(at),
             enforce,
             latency,
+            tls: self.tls,
             timeout: self.timeout,
         }
     }

@@ -121,6 +121,7 @@ mod usage {
         gwtool("chaos -v -q").is_error(&["--verbose", "--quiet"]);
         gwtool("connect ws://localhost:1 --discord").is_error(&["--discord"]);
         gwtool("connect --send-token").is_error(&["URL"]);
+        gwtool("chaos --tls").is_error(&["`--tls` needs real time", "hint: add `--time real`"]);
     }
 
     #[test]

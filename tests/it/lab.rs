@@ -29,6 +29,7 @@ pub(crate) fn plan(scenario: Scenario, subject: Name, seed: u64, clock: Clock) -
         subject: subject.into(),
         seed: Seed(seed),
         clock,
+        tls: false,
         interval,
         timeout: Some(Duration::from_mins(2)),
         keep_entries: true,

@@ -491,6 +491,34 @@ fn a_login_that_nothing_hindered_and_that_failed_says_nothing() {
     assert_eq!(verdict(&tape).0, Verdict::Inconclusive);
 }
 
+/// Whoever cannot speak to the gateway has not left it early; that TLS failed is told where nothing could be judged.
+#[test]
+fn tls_that_fails_is_a_reason_to_leave_and_why_there_was_no_login() {
+    let failed = |t: &mut Tape| {
+        let failed = Seen::TlsFailed {
+            port: Port::Main,
+            connection: Some(1),
+            why: "unknown authority".to_owned(),
+        };
+        t.accept(50, 1, Port::Main).see(51, failed);
+        t.fin(52, 1, Side::Subject);
+    };
+    let mut tape = Tape::new();
+    failed(&mut tape);
+    tape.facts = crate::oracle::RecoveryFacts {
+        login_failed: true,
+        ..crate::oracle::RecoveryFacts::default()
+    };
+    let (judged, reasons) = verdict(&tape);
+    assert_eq!(judged, Verdict::Inconclusive);
+    let last = reasons.last().map(String::as_str);
+    assert_eq!(last, Some("TLS failed: unknown authority"));
+    assert_eq!(failing(&tape), Vec::<String>::new());
+    // Without it, to leave is early.
+    tape.without(|_, saw| matches!(saw, Seen::TlsFailed { .. }));
+    assert_eq!(failing(&tape), ["early"]);
+}
+
 #[test]
 fn nothing_is_judged_after_the_watch() {
     let tape = edit(|t| {
