@@ -38,6 +38,7 @@ const PERIOD_MIN: Duration = Duration::from_millis(1);
 pub struct Injector {
     /// I, for connections whose HELLO says nothing else.
     interval: Duration,
+    attempts: Attempts,
     faults: Vec<Armed>,
     /// What is in force, or waits for something to act on; oldest first.
     forces: Vec<Force>,
@@ -164,9 +165,18 @@ enum Kind {
     Subject,
 }
 
+/// Whether a connect that is refused can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempts {
+    /// The subject is gwtool's own, or the network is.
+    Seen,
+    /// A program's connects are refused by the operating system, which tells nobody.
+    Unseen,
+}
+
 impl Injector {
     /// Arms a schedule; a connection's heartbeat interval is `interval` unless a fault changes it.
-    pub fn new(schedule: &[ScheduledFault], interval: Duration) -> Self {
+    pub fn new(schedule: &[ScheduledFault], interval: Duration, attempts: Attempts) -> Self {
         let faults = (0_u32..)
             .zip(schedule)
             .filter(|(_, scheduled)| !scheduled.is_skipped)
@@ -174,6 +184,7 @@ impl Injector {
             .collect();
         let mut injector = Self {
             interval,
+            attempts,
             faults,
             forces: Vec::new(),
             agenda: BTreeMap::new(),
@@ -957,14 +968,19 @@ impl Injector {
     }
 
     /// Refused connects are felt by a subject that is without a connection, however rarely it tries. This holds only where
-    /// every listener refuses: otherwise only a connect that was refused proves it.
+    /// every listener refuses: otherwise a connect that was refused proves it, where it can be seen.
     fn miss_the_subject(&mut self) {
         if (self.connections.iter()).any(|open| open.standing == Standing::Held) {
             return;
         }
         for index in 0..self.forces.len() {
             let fault = &self.faults[self.forces[index].fault].fault;
-            if fault.action == Action::Refuse && fault.port.is_none() {
+            let is_meant = match (fault.port, self.attempts) {
+                (None, _) => true,
+                (Some(port), Attempts::Unseen) => port != Port::Rest,
+                (Some(_), Attempts::Seen) => false,
+            };
+            if fault.action == Action::Refuse && is_meant {
                 self.hit_once(index, None, []);
             }
         }
@@ -1398,7 +1414,7 @@ mod tests {
                     is_skipped: false,
                 })
                 .collect();
-            let mut injector = Injector::new(&schedule, I);
+            let mut injector = Injector::new(&schedule, I, Attempts::Seen);
             injector.begin(t(0));
             Self(injector)
         }
@@ -1746,6 +1762,17 @@ mod tests {
         assert_eq!(run.done(), [struck(None), HEALED]);
         run.0.heal(t(14));
         assert_eq!(run.done(), [], "for the run outlasts the heal");
+    }
+
+    #[test]
+    fn where_nobody_sees_connects_refused_a_subject_without_a_connection_has_met_the_listener() {
+        let fault = lasting(Lasts::Run, at(10, Action::Refuse));
+        let mut run = Run::with_connection([ported(Port::Resume, fault)]);
+        run.0.attempts = Attempts::Unseen;
+        run.until(10);
+        assert_eq!(run.done(), [listen(Port::Resume, Listening::Refusing)]);
+        run.0.ended(t(11), 1);
+        assert_eq!(run.done(), [struck(None), HEALED]);
     }
 
     #[test]
@@ -2341,7 +2368,7 @@ mod tests {
             fault: on(Event::Heartbeat, Action::Reset),
             is_skipped: true,
         };
-        let mut run = Run(Injector::new(&[scheduled], I));
+        let mut run = Run(Injector::new(&[scheduled], I, Attempts::Seen));
         run.connect(0, 1);
         run.beat(5, 1);
         assert_eq!(run.done(), []);

@@ -11,7 +11,7 @@ use crate::client::probe::Probe;
 use crate::client::watched::{Ear, Failure, Watched};
 use crate::client::{self, Discovery, Lifecycle};
 use crate::fault::{OnClose, Port};
-use crate::faults::injector::Injector;
+use crate::faults::injector::{Attempts, Injector};
 use crate::machine::Machine;
 use crate::news::{Finish, News, Summary};
 use crate::protocol::Token;
@@ -97,7 +97,7 @@ pub fn run(
             api = Url::parse(&format!("http://{}/api", opened.address(Port::Rest)?)).ok();
             let interval = config.interval;
             let fake = Gateway::new(config, seed.stream(Stream::Gateway));
-            let injector = Injector::new(&[], interval);
+            let injector = Injector::new(&[], interval, Attempts::Seen);
             let queue = Arc::clone(&queue);
             let on_close = OnClose::default();
             gateway = Some(GatewaySide::new(

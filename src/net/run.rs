@@ -11,7 +11,7 @@ use super::wake::Queue;
 use super::wall::{self, Ended, Listeners, Outside};
 use super::{Interrupt, RunError};
 use crate::fault::{OnClose, Port};
-use crate::faults::injector::Injector;
+use crate::faults::injector::{Attempts, Injector};
 use crate::machine::{Endpoints, Machine};
 use crate::progress::Progress;
 use crate::protocol::Token;
@@ -263,7 +263,11 @@ fn driver<'a>(
         enforce: setup.enforce,
     };
     let gateway = Gateway::new(config, seed.stream(Stream::Gateway));
-    let injector = Injector::new(&header.schedule, header.interval);
+    let attempts = match &subject {
+        Tested::Machine(..) => Attempts::Seen,
+        Tested::Program(_) => Attempts::Unseen,
+    };
+    let injector = Injector::new(&header.schedule, header.interval, attempts);
     let gateway = GatewaySide::new(
         gateway,
         injector,

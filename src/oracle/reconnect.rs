@@ -311,7 +311,7 @@ pub(super) fn authenticates(
     if !is_resumable || refused > 0 || now - lost_at > RESUMABLE_FOR {
         return;
     }
-    let effect = if failed > 0 {
+    let effect = if failed > 0 || view.refuses_unseen() {
         let trail = view.trail(shard);
         trail.given_up += 1;
         if trail.given_up == 1 {

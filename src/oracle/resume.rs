@@ -157,10 +157,17 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
             });
         }
     }
+    // After op 9 with d true the same connection will do.
+    let is_new = view.connections[place].auths == 0;
+    let is_refused_unseen = view.refuses_unseen();
     let trail = view.trail(named.shard);
     if port == Port::Resume {
         docket.kept(Rule::R1);
-    } else if trail.loss.is_some() && !trail.resume_url_failed && named.session.is_some() {
+    } else if is_new
+        && trail.loss.is_some()
+        && !(trail.resume_url_failed || is_refused_unseen)
+        && named.session.is_some()
+    {
         docket.broken(Rule::R1, now, Some(number), || {
             (
                 format!("sent RESUME on #{number} at the main URL"),

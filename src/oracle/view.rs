@@ -69,6 +69,8 @@ pub(super) struct Shared {
     pub(super) shards: u32,
     pub(super) ends: Ends,
     pub(super) sees_delivery: bool,
+    /// Whether the subject is a program.
+    pub(super) sees_process: bool,
     /// Whether dispatches are known by the number in their content, as programs report them.
     pub(super) sees_numbers: bool,
     pub(super) limit: IdentifyLimit,
@@ -90,6 +92,7 @@ impl Shared {
             shards: header.shards.max(1),
             ends: header.ends,
             sees_delivery: header.sees_delivery,
+            sees_process: header.sees_process,
             sees_numbers: header.sees_delivery && header.sees_process,
             limit: header.identify_limit,
             presence: Presence::Running,
@@ -766,6 +769,13 @@ impl View {
         }
         self.connections.push(connection);
         self.connections.len() - 1
+    }
+
+    /// Whether connects were refused that nobody saw: an attempt of the subject's may have failed without a trace.
+    pub(super) fn refuses_unseen(&self) -> bool {
+        let refuses = |fault: &Progress| fault.scheduled.fault.action == Action::Refuse;
+        self.shared.sees_process
+            && (self.faults.iter()).any(|fault| fault.has_struck && refuses(fault))
     }
 
     /// When the next thing is owed by anyone.
