@@ -60,6 +60,8 @@ pub struct Gateway {
     session_last: u32,
     starts: Starts,
     messages: Messages,
+    /// How many REST requests there were.
+    asked: u64,
     /// What every ACK carries; shared, since there are many.
     null: Json,
     outputs: VecDeque<Output>,
@@ -181,6 +183,7 @@ impl Gateway {
             session_last: 0,
             starts,
             messages: Messages::default(),
+            asked: 0,
             null: Json::null(),
             outputs: VecDeque::new(),
         }
@@ -228,11 +231,13 @@ impl Gateway {
 
     /// Answers a REST request.
     pub fn rest(&mut self, now: Instant, request: &rest::Request) -> Response {
+        self.asked += 1;
         let about = rest::About {
             url: &self.config.main_url,
             shards: self.config.shards,
             token: self.config.token.as_ref(),
             limit: self.starts.limit(now, &self.config.enforce),
+            asked: self.asked,
         };
         rest::answer(request, &about)
     }
@@ -1503,6 +1508,7 @@ mod tests {
                 method: "GET".to_owned(),
                 path: "/api/v10/gateway/bot".to_owned(),
                 authorization: Some("Bot abc".to_owned()),
+                body: Vec::new(),
             };
             String::from_utf8(rig.gateway.rest(rig.now, &request).body).unwrap()
         };
