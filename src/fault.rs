@@ -552,7 +552,7 @@ pub enum Action<T> {
         /// Its bytes.
         #[serde(with = "hex")]
         bytes: Vec<u8>,
-        /// Whether it goes as a binary message.
+        /// Whether it goes as a binary message, and as it is. Text is compressed where the connection's payloads are.
         binary: bool,
     },
     /// A WebSocket ping.

@@ -190,7 +190,7 @@ pub enum Strike {
         connection: u32,
         /// Its bytes.
         bytes: Vec<u8>,
-        /// Whether it goes as a binary message.
+        /// Whether it goes as a binary message, and as it is. Text is compressed where the connection's payloads are.
         binary: bool,
     },
     /// A WebSocket ping.

@@ -80,6 +80,12 @@ impl Decoder {
                 response: Err(why.to_owned()),
             })
         };
+        // A client that puts the query behind a URL without a path sends it so (PROTOCOL §1.2), which HTTP's grammar has no place for.
+        if self.unread.starts_with(b"GET ?") {
+            let rest = self.unread.split_off(4);
+            self.unread.extend_from_slice(b"/");
+            self.unread.unsplit(rest);
+        }
         match Request::try_parse(&self.unread) {
             Ok(None) if self.unread.len() > REQUEST_MAX => {
                 broken("the upgrade request is too long")
@@ -361,6 +367,32 @@ mod tests {
         header(&mut bytes, Opening::Binary, 256);
         header(&mut bytes, Opening::Binary, 65536);
         assert_eq!(bytes, b"\x82\x7e\x01\x00\x82\x7f\0\0\0\0\0\x01\0\0");
+    }
+
+    #[test]
+    fn the_target_of_an_upgrade_may_have_any_shape_that_clients_give_it() {
+        let targets = [
+            ("/?v=10", "/?v=10"),
+            ("//?v=10", "//?v=10"),
+            ("?encoding=json&v=10", "/?encoding=json&v=10"),
+            ("/", "/"),
+            ("ws://gateway/?v=10", "/?v=10"),
+        ];
+        for (target, path) in targets {
+            let request = format!(
+                "GET {target} HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            );
+            let mut decoder = Decoder::default();
+            decoder.feed(request.as_bytes());
+            decoder.feed(&masked(0x82, b"{}"));
+            let upgrade = decoder.upgrade().unwrap();
+            assert_eq!(upgrade.path, path);
+            assert!(upgrade.response.is_ok(), "{target}: {:?}", upgrade.response);
+            let bytes = b"{}".to_vec();
+            let is_binary = true;
+            assert_eq!(decoder.next(), Some(Unit::Message { bytes, is_binary }));
+        }
     }
 
     #[test]

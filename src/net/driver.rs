@@ -471,6 +471,7 @@ impl<'a> Driver<'a> {
                         method: "GET".to_owned(),
                         path: path.to_owned(),
                         authorization: Some(self.authorization.clone()),
+                        body: Vec::new(),
                     };
                     let (response, delay) = gateway.request(now, &request, to);
                     self.send(delay + latency, Travel::Answer(fetch, Ok(response)));

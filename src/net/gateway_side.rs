@@ -5,12 +5,15 @@
 //!
 //! ```text
 //!   socket ─▶ Link ─▶ Decoder ─▶ trace ─▶ Injector::meet ─▶ Gateway::handle
-//!   socket ◀─ Link ◀─ frame() ◀─ trace ◀─ Injector::meet ◀─ Gateway::poll_output
+//!   socket ◀─ Link ◀─ Packer ◀─ trace ◀─ Injector::meet ◀─ Gateway::poll_output
 //! ```
+//!
+//! The trace has what the codec carries: the text of a payload and its length, however it was compressed on its way.
 //!
 //! How a Close of the subject's is met (`on_close`) is decided here, since it is no business of the gateway's sessions.
 
 use super::codec::{self, Decoder, Opening, Unit, Upgrade};
+use super::compress::{Form, Packer};
 use super::record::Recorder;
 use super::timers::Timers;
 use super::tls;
@@ -23,6 +26,8 @@ use crate::faults::{self, Listening, Sight, Strike};
 use crate::machine::Response;
 use crate::protocol::{CloseCode, Envelope, Json, Opcode, ServerFrame};
 use crate::server::gateway::Gateway;
+use crate::server::query::{self, Compression};
+use crate::server::session::Session;
 use crate::server::{Input, Order, Output, rest};
 use crate::time::{Duration, Instant};
 use crate::trace::{Fate, Kind, Miss, Seen, Side};
@@ -103,7 +108,11 @@ struct Connection {
     inbound: Link,
     outbound: Link,
     decoder: Decoder,
+    /// What compresses its payloads; there is nothing to compress before the upgrade is answered.
+    packer: Packer,
     stage: Stage,
+    /// When a HELLO that was held back goes out.
+    hello_at: Option<Instant>,
     reading: Reading,
     writing: Writing,
     /// Bytes that the socket has not taken.
@@ -116,7 +125,7 @@ struct Connection {
 #[derive(Debug)]
 enum Later {
     /// A delayed frame goes out.
-    Frame(u32, ServerFrame),
+    Frame(u32, ServerFrame, Fate),
     /// A Close is answered.
     Answer(u32, Option<CloseCode>, bool),
     /// An upgrade is answered with something else than 101.
@@ -538,7 +547,9 @@ impl GatewaySide {
             inbound,
             outbound: Link::new(self.latency),
             decoder: Decoder::default(),
+            packer: Packer::new(Compression::None),
             stage: Stage::Upgrading { parked: Vec::new() },
+            hello_at: None,
             reading: Reading::Yes,
             writing: Writing::Yes,
             unwritten: BytesMut::new(),
@@ -787,6 +798,9 @@ impl GatewaySide {
             (_, Ok(response)) => {
                 let port = connection.port;
                 let stage = std::mem::replace(&mut connection.stage, Stage::Open);
+                // A URL that is not served is met with a Close, which is never compressed.
+                let compression = query::read(&upgrade.path).unwrap_or(Compression::None);
+                connection.packer = Packer::new(compression);
                 // Of an answer that vanishes on its way nobody can say that the subject was upgraded.
                 if !connection.outbound.is_silent() {
                     to.at_gateway(
@@ -929,6 +943,13 @@ impl GatewaySide {
             },
         };
         self.gateway.handle(now, input);
+        if matches!(frame.op, Opcode::IDENTIFY | Opcode::RESUME) {
+            let session = self.gateway.session_of(number);
+            let wants_whole = session.is_some_and(Session::compresses);
+            if let Some(connection) = self.connections.get_mut(&number) {
+                connection.packer.log_in(wants_whole);
+            }
+        }
         self.react(now, to);
     }
 
@@ -1043,11 +1064,28 @@ impl GatewaySide {
             Some(event) => self.meet(now, event, number, None, to),
             None => faults::Fate::Deliver,
         };
+        let behind = self.hello_awaited(now, number, frame.op);
+        let met = match (met, behind) {
+            (faults::Fate::Deliver, Some(at)) => faults::Fate::Delay(at),
+            (faults::Fate::Delay(own), Some(at)) => faults::Fate::Delay(own.max(at)),
+            (met, _) => met,
+        };
         match met {
             faults::Fate::Withhold => self.trace_frame(now, number, &frame, Fate::Withheld, to),
-            faults::Fate::Delay(at) if at > now => {
+            faults::Fate::Delay(at) if at > now || behind.is_some() => {
+                if frame.op == Opcode::HELLO
+                    && let Some(connection) = self.connections.get_mut(&number)
+                {
+                    connection.hello_at = Some(at);
+                }
                 self.trace_frame(now, number, &frame, Fate::Held, to);
-                self.later(at, Later::Frame(number, frame));
+                self.later(at, Later::Frame(number, frame, Fate::Delivered));
+            }
+            faults::Fate::Duplicate if let Some(at) = behind => {
+                self.trace_frame(now, number, &frame, Fate::Held, to);
+                let twin = frame.clone();
+                self.later(at, Later::Frame(number, frame, Fate::Delivered));
+                self.later(at, Later::Frame(number, twin, Fate::Injected));
             }
             faults::Fate::Duplicate => {
                 self.write_frame(now, number, &frame, Fate::Delivered, to);
@@ -1066,6 +1104,17 @@ impl GatewaySide {
                 self.write_frame(now, number, &frame, Fate::Delivered, to);
             }
         }
+    }
+
+    /// When the HELLO goes out behind which a dispatch has to wait. A subject that logs in without waiting for HELLO would get
+    /// READY before a HELLO that a fault delays, which no gateway does and no client is made for.
+    fn hello_awaited(&self, now: Instant, number: u32, op: Opcode) -> Option<Instant> {
+        if op != Opcode::DISPATCH {
+            return None;
+        }
+        let connection = self.connections.get(&number)?;
+        // At that very instant too: what waits then goes out in order.
+        connection.hello_at.filter(|at| *at >= now)
     }
 
     /// Traces a frame and writes it, unless the connection is silent or takes no more.
@@ -1089,10 +1138,12 @@ impl GatewaySide {
             fate
         };
         self.trace_frame(now, number, frame, fate, to);
-        if fate != Fate::Swallowed {
+        if fate != Fate::Swallowed
+            && let Some(connection) = self.connections.get_mut(&number)
+        {
             // Just encoded for its length.
             let mut bytes = std::mem::take(&mut self.spare);
-            codec::frame(&mut bytes, Opening::Text, &self.encoded);
+            connection.carry(&mut bytes, &self.encoded);
             self.write(now, number, bytes);
         }
     }
@@ -1104,6 +1155,8 @@ impl GatewaySide {
             .is_some_and(|connection| connection.takes(fate))
     }
 
+    /// Writes something that is no payload. Text takes the way of every payload's text, compression included, so that the
+    /// subject's decoder gets to see it and what follows can still be read; bytes go out as they are, and break a stream.
     fn write_bad(
         &mut self,
         now: Instant,
@@ -1115,15 +1168,14 @@ impl GatewaySide {
         if !self.takes(number, Fate::Injected) {
             return;
         }
-        let (kind, opening) = if is_binary {
-            (Kind::Binary, Opening::Binary)
-        } else {
-            (Kind::Text, Opening::Text)
-        };
+        let kind = if is_binary { Kind::Binary } else { Kind::Text };
         let text = shortened(payload);
         self.trace_message(now, number, Side::Gateway, Fate::Injected, kind, text, to);
         let mut bytes = Vec::new();
-        codec::frame(&mut bytes, opening, payload);
+        match self.connections.get_mut(&number) {
+            Some(connection) if !is_binary => connection.carry(&mut bytes, payload),
+            _ => codec::frame(&mut bytes, Opening::Binary, payload),
+        }
         self.write(now, number, bytes);
     }
 
@@ -1357,8 +1409,8 @@ impl GatewaySide {
             && entry.key().0 <= now
         {
             match entry.remove() {
-                Later::Frame(number, frame) => {
-                    self.write_frame(now, number, &frame, Fate::Delivered, to);
+                Later::Frame(number, frame, fate) => {
+                    self.write_frame(now, number, &frame, fate, to);
                 }
                 Later::Answer(number, code, fin) => self.answer(now, number, code, fin, to),
                 Later::Http(number, answer) => {
@@ -1503,6 +1555,16 @@ impl GatewaySide {
 }
 
 impl Connection {
+    /// Appends the message that carries a text.
+    fn carry(&mut self, to: &mut Vec<u8>, text: &[u8]) {
+        let (form, payload) = self.packer.pack(text);
+        let opening = match form {
+            Form::Text => Opening::Text,
+            Form::Binary => Opening::Binary,
+        };
+        codec::frame(to, opening, payload);
+    }
+
     /// Whether a frame still goes out. The gateway says nothing after a Close; a schedule may say anything until FIN.
     fn takes(&self, fate: Fate) -> bool {
         match self.stage {

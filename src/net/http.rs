@@ -52,18 +52,24 @@ async fn answer(
     request: hyper::Request<Incoming>,
     to: mpsc::UnboundedSender<Asked>,
 ) -> hyper::Response<Full<Bytes>> {
-    let authorization = request.headers().get(hyper::header::AUTHORIZATION);
-    let path = request
-        .uri()
+    let (parts, body) = request.into_parts();
+    let Ok(body) = read(body).await else {
+        // It broke off, and nobody is there who could read this.
+        return only(400);
+    };
+    let authorization = parts.headers.get(hyper::header::AUTHORIZATION);
+    let path = parts
+        .uri
         .path_and_query()
         .map_or("/", |path| path.as_str())
         .to_owned();
     let request = rest::Request {
-        method: request.method().as_str().to_owned(),
+        method: parts.method.as_str().to_owned(),
         path,
         authorization: authorization
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned),
+        body,
     };
     let (answer, answered) = oneshot::channel();
     let asked = to.send(Asked::Request(request, answer));
@@ -73,10 +79,7 @@ async fn answer(
         None
     }) else {
         // The run is over.
-        return hyper::Response::builder()
-            .status(503)
-            .body(Full::default())
-            .expect("a status and no more");
+        return only(503);
     };
     tokio::time::sleep(delay).await;
     let mut built = hyper::Response::builder().status(response.status);
@@ -85,11 +88,30 @@ async fn answer(
     }
     built.body(Full::from(response.body)).unwrap_or_else(|_| {
         // A schedule may name a status or a header that HTTP does not have.
-        hyper::Response::builder()
-            .status(500)
-            .body(Full::default())
-            .expect("a status and no more")
+        only(500)
     })
+}
+
+/// A response without a body.
+fn only(status: u16) -> hyper::Response<Full<Bytes>> {
+    hyper::Response::builder()
+        .status(status)
+        .body(Full::default())
+        .expect("a status and no more")
+}
+
+/// Reads a request's body: all of it, or just more than is taken.
+async fn read(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
+    let mut bytes = Vec::new();
+    while bytes.len() <= rest::BODY_MAX
+        && let Some(frame) = body.frame().await
+    {
+        if let Ok(data) = frame?.into_data() {
+            let room = rest::BODY_MAX + 1 - bytes.len();
+            bytes.extend_from_slice(&data[..data.len().min(room)]);
+        }
+    }
+    Ok(bytes)
 }
 
 /// Asks for a path below an API's base URL.

@@ -4,6 +4,7 @@
 //! observers as it happens.
 
 mod codec;
+mod compress;
 pub mod connect;
 mod dial;
 mod driver;

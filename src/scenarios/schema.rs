@@ -565,8 +565,16 @@ pub(super) const ACTIONS: &[Parameters] = &[
         "bad-frame",
         "a message that is no payload",
         &[
-            key("text", Kind::Text, "a text message"),
-            key("hex", Kind::Text, "a binary message, as hexadecimal digits"),
+            key(
+                "text",
+                Kind::Text,
+                "a text message; compressed where payloads are",
+            ),
+            key(
+                "hex",
+                Kind::Text,
+                "a binary message as it is, as hexadecimal digits",
+            ),
         ],
     ),
     action("ping", "a WebSocket ping", &[]),

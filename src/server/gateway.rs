@@ -9,6 +9,7 @@
 //! Codes" pages; where those are silent or contradict practice, PROTOCOL §11 has the choice.
 
 use super::payload::{self, Messages};
+use super::query::{self, Refused};
 use super::rest::{self, SessionStartLimit};
 use super::session::{ReplayError, Session, Whereabouts};
 use super::{Config, Enforce, Input, Order, Output, send_budget};
@@ -59,6 +60,8 @@ pub struct Gateway {
     session_last: u32,
     starts: Starts,
     messages: Messages,
+    /// How many REST requests there were.
+    asked: u64,
     /// What every ACK carries; shared, since there are many.
     null: Json,
     outputs: VecDeque<Output>,
@@ -106,10 +109,7 @@ enum Greeting {
     /// With HELLO.
     Hello,
     /// With a Close, for what its URL asks for.
-    Close {
-        code: CloseCode,
-        reason: &'static str,
-    },
+    Close(Refused),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +146,9 @@ struct IdentifyPayload<'a> {
     intents: Option<Intents>,
     #[serde(default)]
     shard: Option<Shard>,
+    /// Whether long payloads may be compressed.
+    #[serde(borrow, default)]
+    compress: Option<&'a RawValue>,
 }
 
 /// RESUME; a client that has no session may send nulls, and negative numbers.
@@ -180,6 +183,7 @@ impl Gateway {
             session_last: 0,
             starts,
             messages: Messages::default(),
+            asked: 0,
             null: Json::null(),
             outputs: VecDeque::new(),
         }
@@ -201,12 +205,7 @@ impl Gateway {
                 frame,
                 bytes,
             } => self.on_frame(now, connection, frame, bytes),
-            Input::Garbage { connection } => self.close(
-                now,
-                connection,
-                CloseCode::DECODE_ERROR,
-                "the message is no gateway payload",
-            ),
+            Input::Garbage { connection } => self.on_garbage(now, connection),
             Input::Refused {
                 connection,
                 frame,
@@ -232,11 +231,13 @@ impl Gateway {
 
     /// Answers a REST request.
     pub fn rest(&mut self, now: Instant, request: &rest::Request) -> Response {
+        self.asked += 1;
         let about = rest::About {
             url: &self.config.main_url,
             shards: self.config.shards,
             token: self.config.token.as_ref(),
             limit: self.starts.limit(now, &self.config.enforce),
+            asked: self.asked,
         };
         rest::answer(request, &about)
     }
@@ -305,8 +306,8 @@ impl Gateway {
             return;
         };
         let (pulse, login, is_within_budget) = (open.pulse, open.login, open.receive(now));
-        if let Pulse::Ungreeted(Greeting::Close { code, reason }) = pulse {
-            return self.close(now, connection, code, reason);
+        if let Pulse::Ungreeted(Greeting::Close(refused)) = pulse {
+            return self.close(now, connection, refused.code, refused.reason);
         }
         // HELLO is the first word of every connection: a client that does not wait for it gets it before its answer, which no
         // fault that is set on HELLO then comes too late for.
@@ -342,6 +343,16 @@ impl Gateway {
                 "not authenticated",
             ),
         }
+    }
+
+    /// What cannot be read may be in an encoding that the URL named: then it is the URL that is wrong.
+    fn on_garbage(&mut self, now: Instant, connection: u32) {
+        let pulse = self.open(connection).map(|open| open.pulse);
+        let (code, reason) = match pulse {
+            Some(Pulse::Ungreeted(Greeting::Close(refused))) => (refused.code, refused.reason),
+            _ => (CloseCode::DECODE_ERROR, "the message is no gateway payload"),
+        };
+        self.close(now, connection, code, reason);
     }
 
     /// A heartbeat counts whatever it carries, before the login too (Discord, "Sending Heartbeats").
@@ -387,6 +398,7 @@ impl Gateway {
         let id = format!("{:016x}{:016x}", self.draw.bits(), self.draw.bits());
         let token = Token::new(&identify.token);
         let mut session = Session::new(id, token, shard, connection);
+        session.compresses = identify.compress.is_some_and(|raw| raw.get() == "true");
         let ready = payload::ready(
             session.id(),
             &self.config.resume_url,
@@ -608,8 +620,8 @@ impl Gateway {
                 self.send(connection, hello);
                 self.arm_heartbeat(connection);
             }
-            Pulse::Ungreeted(Greeting::Close { code, reason }) => {
-                self.close(now, connection, code, reason);
+            Pulse::Ungreeted(Greeting::Close(refused)) => {
+                self.close(now, connection, refused.code, refused.reason);
             }
             Pulse::Since(_) => {}
         }
@@ -905,33 +917,12 @@ fn cut_at(now: Instant, cut_after: CutAfter<Duration>, usual: Duration) -> Optio
     }
 }
 
-/// What the URL of an upgrade is greeted with. Paths come in many shapes (PROTOCOL §1.2): only the query counts.
+/// What the URL of an upgrade is greeted with.
 fn greeting(path: &str) -> Greeting {
-    let close = |code, reason| Greeting::Close { code, reason };
-    let query = path.split_once('?').map_or("", |(_, query)| query);
-    for pair in query.split(['&', '?']) {
-        match pair.split_once('=').unwrap_or((pair, "")) {
-            ("v", "9" | "10") | ("encoding", "json") | ("compress", "") => {}
-            ("v", _) => {
-                let reason = "invalid API version: this gateway serves v=10 and v=9";
-                return close(CloseCode::INVALID_API_VERSION, reason);
-            }
-            ("encoding", "etf") => {
-                let reason = "encoding=etf is not supported by this gateway: use encoding=json";
-                return close(CloseCode::DECODE_ERROR, reason);
-            }
-            ("encoding", _) => {
-                let reason = "unknown encoding: use encoding=json";
-                return close(CloseCode::DECODE_ERROR, reason);
-            }
-            ("compress", _) => {
-                let reason = "compress is not supported by this gateway: leave it out";
-                return close(CloseCode::DECODE_ERROR, reason);
-            }
-            _ => {}
-        }
+    match query::read(path) {
+        Ok(_) => Greeting::Hello,
+        Err(refused) => Greeting::Close(refused),
     }
-    Greeting::Hello
 }
 
 /// How many sessions were started, and when (Discord, "Session Start Limit Object").
@@ -1274,10 +1265,8 @@ mod tests {
         for path in [
             "/?v=10&encoding=json",
             "//?encoding=json&v=10",
-            "?v=9",
-            "/",
-            "",
-            "/?x=1?v=10",
+            "/?v=10&compress=zlib-stream",
+            "/?compress=zstd-stream",
         ] {
             assert_eq!(greeting(path), Greeting::Hello, "{path}");
         }
@@ -1287,7 +1276,7 @@ mod tests {
             "/?v=ten",
             "/?encoding=etf",
             "/?encoding=xml",
-            "/?v=10&compress=zlib-stream",
+            "/?v=10&compress=gzip",
         ];
         for (connection, path) in (1..).zip(wrong) {
             rig.open_at(connection, path);
@@ -1297,7 +1286,7 @@ mod tests {
             "0.000s #2 close 4012 invalid API version: this gateway serves v=10 and v=9",
             "0.000s #3 close 4002 encoding=etf is not supported by this gateway: use encoding=json",
             "0.000s #4 close 4002 unknown encoding: use encoding=json",
-            "0.000s #5 close 4002 compress is not supported by this gateway: leave it out",
+            "0.000s #5 close 4002 unknown compress: use compress=zlib-stream or zstd-stream, or leave it out",
         ]);
         assert!(rig.timers.is_empty());
     }
@@ -1315,6 +1304,20 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in_a_wrong_encoding_is_told_about_the_url() {
+        let mut rig = Rig::new(Config {
+            hello_after: secs(1.0),
+            ..config()
+        });
+        rig.open_at(1, "/?v=10&encoding=etf");
+        rig.input(Input::Garbage { connection: 1 });
+        rig.run(2.0);
+        rig.check(&[
+            "0.000s #1 close 4002 encoding=etf is not supported by this gateway: use encoding=json",
+        ]);
+    }
+
+    #[test]
     fn identify_before_hello_is_answered_behind_it() {
         let mut rig = Rig::new(Config {
             hello_after: secs(1.0),
@@ -1328,6 +1331,57 @@ mod tests {
             "0.000s #1 READY s1",
             "0.000s #1 GUILD_CREATE s2",
         ]);
+    }
+
+    #[test]
+    fn resume_before_hello_is_answered_behind_it() {
+        let mut rig = Rig::new(Config {
+            hello_after: secs(1.0),
+            ..config()
+        });
+        rig.open(1);
+        rig.send(1, IDENTIFY);
+        rig.ended(1);
+        rig.open(2);
+        rig.script.clear();
+        rig.resume(2, SESSION, 2);
+        rig.open(3);
+        rig.resume(3, "nobody", 2);
+        rig.run(1.0);
+        rig.check(&[
+            r#"0.000s #2 op 10 {"heartbeat_interval":10000,"_trace":["gwtool"]}"#,
+            "0.000s #2 RESUMED s3",
+            r#"0.000s #3 op 10 {"heartbeat_interval":10000,"_trace":["gwtool"]}"#,
+            "0.000s #3 op 9 false",
+        ]);
+    }
+
+    #[test]
+    fn payload_compression_is_a_sessions_and_asked_for_with_true_alone() {
+        let compresses = |value: &str| {
+            let mut rig = Rig::new(config());
+            rig.open_at(1, "/?v=10&compress=zlib-stream");
+            rig.send(
+                1,
+                &format!(r#"{{"op":2,"d":{{"token":"abc","intents":1,"compress":{value}}}}}"#),
+            );
+            let session = rig.gateway.session_of(1).expect("whatever it says");
+            session.compresses()
+        };
+        assert!(compresses("true"));
+        for value in ["false", "null", "1", r#""true""#] {
+            assert!(!compresses(value), "{value}");
+        }
+        let mut rig = Rig::new(config());
+        rig.open(1);
+        rig.send(
+            1,
+            r#"{"op":2,"d":{"compress":true,"token":"abc","intents":1}}"#,
+        );
+        rig.ended(1);
+        rig.open(2);
+        rig.resume(2, SESSION, 2);
+        assert!(rig.gateway.session_of(2).is_some_and(Session::compresses));
     }
 
     #[test]
@@ -1454,6 +1508,7 @@ mod tests {
                 method: "GET".to_owned(),
                 path: "/api/v10/gateway/bot".to_owned(),
                 authorization: Some("Bot abc".to_owned()),
+                body: Vec::new(),
             };
             String::from_utf8(rig.gateway.rest(rig.now, &request).body).unwrap()
         };
@@ -1886,6 +1941,30 @@ mod tests {
         ]);
         assert_ne!(rig.ids[0], rig.ids[1]);
         assert_eq!(rig.gateway.sessions(), 1);
+    }
+
+    #[test]
+    fn the_resume_listener_takes_an_identify_behind_a_resume_that_failed() {
+        let mut rig = Rig::ready(config());
+        rig.ended(1);
+        rig.run(5.0);
+        rig.input(Input::Opened {
+            connection: 2,
+            port: Port::Resume,
+            path: "//?encoding=json&v=10",
+        });
+        rig.run(0.0);
+        rig.script.clear();
+        rig.send(
+            2,
+            r#"{"op":6,"d":{"token":"abc","session_id":null,"seq":null}}"#,
+        );
+        rig.send(2, IDENTIFY);
+        rig.check(&[
+            "5.000s #2 op 9 false",
+            "5.000s #2 READY s1",
+            "5.000s #2 GUILD_CREATE s2",
+        ]);
     }
 
     #[test]

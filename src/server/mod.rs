@@ -6,6 +6,7 @@
 
 pub mod gateway;
 pub mod payload;
+pub mod query;
 pub mod rest;
 pub mod session;
 

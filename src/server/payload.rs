@@ -19,8 +19,14 @@ const GUILD_TIME: u64 = 300_000_000_000;
 const GUILD_TIMESTAMP: &str = "2024-07-04T05:20:00.000000+00:00";
 /// The messages' ids begin here: in February 2026. The number of the message is added to the lowest bits.
 const MESSAGE_TIME: u64 = 350_000_000_000;
+/// More messages than any run writes, and fewer than fit between their ids and the next kind's.
+pub const NUMBER_MAX: u64 = u32::MAX as u64;
 /// The messages' time as text.
 const MESSAGE_TIMESTAMP: &str = "2026-02-02T22:13:20.000000+00:00";
+/// The ids of what the bot writes begin here: in May 2026, so that they are no numbered message's.
+const REPLY_TIME: u64 = 360_000_000_000;
+/// The time of what the bot writes as text.
+const REPLY_TIMESTAMP: &str = "2026-05-29T16:00:00.000000+00:00";
 /// What stands in every `_trace`.
 const TRACE: [&str; 1] = ["gwtool"];
 
@@ -152,6 +158,125 @@ pub fn application() -> Json {
     })
 }
 
+/// Somebody as others see them.
+#[derive(Serialize)]
+struct User {
+    id: Digits,
+    username: &'static str,
+    discriminator: &'static str,
+    global_name: (),
+    avatar: (),
+    bot: bool,
+}
+
+/// The answer to `/users/{id}`: the bot, the author of the messages, or somebody who happens to have that id.
+pub fn user(id: u64) -> Json {
+    Json::of(&user_of(id))
+}
+
+fn user_of(id: u64) -> User {
+    User {
+        id: id.into(),
+        username: match id {
+            BOT => "gwtool",
+            AUTHOR => "traffic",
+            _ => "somebody",
+        },
+        discriminator: "0",
+        global_name: (),
+        avatar: (),
+        bot: id == BOT,
+    }
+}
+
+/// The answer to `/channels/{id}`: a text channel of the guild that its id leads to, as every [`Place`]'s does.
+pub fn channel(id: u64) -> Json {
+    // Clients take no id for zero, whatever they ask for.
+    let guild = Json::of(&Digits::from((id >> 22).max(1) << 22));
+    Json::of(&channel_of(&Json::of(&Digits::from(id)), &guild))
+}
+
+/// The answer to `/guilds/{id}`: the guild as `GUILD_CREATE` has it.
+pub fn guild(id: u64) -> Json {
+    let channel = Json::of(&Digits::from(id | 1));
+    guild_of(&Json::of(&Digits::from(id)), &channel)
+}
+
+/// What a bot writes into a channel, as far as the answer repeats it.
+#[derive(Debug, Clone, Copy)]
+pub struct Draft<'a> {
+    /// Its text.
+    pub content: &'a str,
+    /// By which the client knows it again, as it gave it.
+    pub nonce: Option<&'a RawValue>,
+    /// The message that it answers.
+    pub reply_to: Option<u64>,
+}
+
+/// The answer to `POST /channels/{id}/messages`: the message, made by the `number`th request (Discord, "Message Object").
+pub fn posted(number: u64, channel: u64, draft: &Draft<'_>) -> Json {
+    #[derive(Serialize)]
+    struct Posted<'a> {
+        id: Digits,
+        channel_id: Digits,
+        author: User,
+        content: &'a str,
+        timestamp: &'static str,
+        edited_timestamp: (),
+        tts: bool,
+        mention_everyone: bool,
+        mentions: Empty,
+        mention_roles: Empty,
+        attachments: Empty,
+        embeds: Empty,
+        components: Empty,
+        pinned: bool,
+        r#type: u8,
+        flags: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nonce: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message_reference: Option<Reference>,
+    }
+    #[derive(Serialize)]
+    struct Reference {
+        r#type: u8,
+        message_id: Digits,
+        channel_id: Digits,
+    }
+    Json::of(&Posted {
+        id: ((REPLY_TIME << 22) + number).into(),
+        channel_id: channel.into(),
+        author: user_of(BOT),
+        content: draft.content,
+        timestamp: REPLY_TIMESTAMP,
+        edited_timestamp: (),
+        tts: false,
+        mention_everyone: false,
+        mentions: [],
+        mention_roles: [],
+        attachments: [],
+        embeds: [],
+        components: [],
+        pinned: false,
+        // A reply has a type of its own.
+        r#type: if draft.reply_to.is_some() { 19 } else { 0 },
+        flags: 0,
+        nonce: draft.nonce,
+        message_reference: draft.reply_to.map(|id| Reference {
+            r#type: 0,
+            message_id: id.into(),
+            channel_id: channel.into(),
+        }),
+    })
+}
+
+/// The number of the numbered message with an id; `None` if no such message has it.
+pub fn number_of(id: u64) -> Option<u64> {
+    let number = id.checked_sub(MESSAGE_TIME << 22)?;
+    (1..=NUMBER_MAX).contains(&number).then_some(number)
+}
+
 /// HELLO's payload.
 pub fn hello(interval: Duration) -> Json {
     #[derive(Serialize)]
@@ -250,7 +375,10 @@ pub fn members_chunk(guild_id: &RawValue, nonce: Option<&RawValue>) -> Json {
 
 /// The payload of `GUILD_CREATE`: the guild in full (PROTOCOL §8.2).
 pub fn guild_create(place: &Place) -> Json {
-    let Place { guild, channel, .. } = place;
+    guild_of(&place.guild, &place.channel)
+}
+
+fn guild_of(guild: &Json, channel: &Json) -> Json {
     Json::of(&GuildCreate {
         id: guild,
         name: "gwtool",
@@ -313,26 +441,30 @@ pub fn guild_create(place: &Place) -> Json {
             pending: false,
             communication_disabled_until: (),
         }],
-        channels: [Channel {
-            id: channel,
-            r#type: 0,
-            guild_id: guild,
-            name: "general",
-            position: 0,
-            permission_overwrites: [],
-            topic: (),
-            nsfw: false,
-            last_message_id: (),
-            rate_limit_per_user: 0,
-            parent_id: (),
-            flags: 0,
-        }],
+        channels: [channel_of(channel, guild)],
         threads: [],
         presences: [],
         stage_instances: [],
         guild_scheduled_events: [],
         soundboard_sounds: [],
     })
+}
+
+fn channel_of<'a>(channel: &'a Json, guild: &'a Json) -> Channel<'a> {
+    Channel {
+        id: channel,
+        r#type: 0,
+        guild_id: guild,
+        name: "general",
+        position: 0,
+        permission_overwrites: [],
+        topic: (),
+        nsfw: false,
+        last_message_id: (),
+        rate_limit_per_user: 0,
+        parent_id: (),
+        flags: 0,
+    }
 }
 
 #[derive(Serialize)]
@@ -610,6 +742,75 @@ mod tests {
                 r#""mute":false,"flags":0},"channel_type":0}"#
             )
         );
+    }
+
+    #[test]
+    fn the_number_of_a_message_is_read_off_its_id_and_off_no_other() {
+        let id = |number: u64| (MESSAGE_TIME << 22) + number;
+        assert_eq!(number_of(id(2)), Some(2));
+        assert_eq!(number_of(id(NUMBER_MAX)), Some(NUMBER_MAX));
+        let guild: u64 = Place::of(None)
+            .guild
+            .read::<&str>()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let others = [
+            0,
+            2,
+            BOT,
+            AUTHOR,
+            guild,
+            guild | 1,
+            id(0),
+            REPLY_TIME << 22,
+            u64::MAX,
+        ];
+        for other in others {
+            assert_eq!(number_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_the_bot_writes_comes_back_as_a_message() {
+        let nonce = Json::of(&"n");
+        let nonce: Box<RawValue> = nonce.read().unwrap();
+        let draft = Draft {
+            content: "pong \"2\"",
+            nonce: Some(&nonce),
+            reply_to: Some((MESSAGE_TIME << 22) + 2),
+        };
+        assert_eq!(
+            posted(7, 1_258_291_200_000_000_001, &draft).get(),
+            concat!(
+                r#"{"id":"1509949440000000007","channel_id":"1258291200000000001","#,
+                r#""author":{"id":"1216348160000000000","username":"gwtool","discriminator":"0","#,
+                r#""global_name":null,"avatar":null,"bot":true},"content":"pong \"2\"","#,
+                r#""timestamp":"2026-05-29T16:00:00.000000+00:00","edited_timestamp":null,"tts":false,"#,
+                r#""mention_everyone":false,"mentions":[],"mention_roles":[],"attachments":[],"embeds":[],"#,
+                r#""components":[],"pinned":false,"type":19,"flags":0,"nonce":"n","#,
+                r#""message_reference":{"type":0,"message_id":"1468006400000000002","channel_id":"1258291200000000001"}}"#
+            )
+        );
+        let plain = Draft {
+            content: "",
+            nonce: None,
+            reply_to: None,
+        };
+        assert!(
+            posted(8, 1, &plain)
+                .get()
+                .ends_with(r#""type":0,"flags":0}"#)
+        );
+    }
+
+    #[test]
+    fn guilds_and_channels_lead_to_each_other() {
+        let id = 1_258_291_200_000_000_000;
+        assert_eq!(guild(id), guild_create(&Place::of(None)));
+        let channel: serde_json::Value = channel(id | 1).read().unwrap();
+        let guild: serde_json::Value = guild(id).read().unwrap();
+        assert_eq!(channel, guild["channels"][0]);
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub struct Session {
     /// In order of their numbers, at most [`REPLAY_MAX`].
     kept: VecDeque<Kept>,
     pub(super) whereabouts: Whereabouts,
+    pub(super) compresses: bool,
 }
 
 impl Session {
@@ -85,6 +86,7 @@ impl Session {
             gone: 0,
             kept: VecDeque::new(),
             whereabouts: Whereabouts::On { connection },
+            compresses: false,
         }
     }
 
@@ -116,6 +118,12 @@ impl Session {
     /// Where it is.
     pub const fn whereabouts(&self) -> Whereabouts {
         self.whereabouts
+    }
+
+    /// Whether its IDENTIFY asked for payload compression. RESUME has no such key: what was asked for holds on every connection
+    /// of the session.
+    pub const fn compresses(&self) -> bool {
+        self.compresses
     }
 
     /// The next dispatch, which can be replayed.

@@ -16,3 +16,4 @@ mod runs;
 mod sound;
 mod stop;
 mod sweep;
+mod wire;
