@@ -125,6 +125,26 @@ fn bot_user() -> BotUser {
     }
 }
 
+/// The person who writes the messages, and whose bot it is.
+#[derive(Serialize)]
+struct Author {
+    id: Digits,
+    username: &'static str,
+    discriminator: &'static str,
+    global_name: (),
+    avatar: (),
+}
+
+fn author() -> Author {
+    Author {
+        id: AUTHOR.into(),
+        username: "traffic",
+        discriminator: "0",
+        global_name: (),
+        avatar: (),
+    }
+}
+
 /// The answer to `/users/@me`.
 pub fn me() -> Json {
     Json::of(&bot_user())
@@ -143,6 +163,8 @@ pub fn application() -> Json {
         verify_key: &'static str,
         flags: u32,
         bot: BotUser,
+        owner: Author,
+        team: (),
     }
     Json::of(&Application {
         id: BOT.into(),
@@ -155,6 +177,8 @@ pub fn application() -> Json {
         verify_key: "0000000000000000000000000000000000000000000000000000000000000000",
         flags: 0,
         bot: bot_user(),
+        owner: author(),
+        team: (),
     })
 }
 
@@ -395,6 +419,11 @@ fn guild_of(guild: &Json, channel: &Json) -> Json {
             id: guild,
             name: "@everyone",
             color: 0,
+            colors: RoleColors {
+                primary_color: 0,
+                secondary_color: (),
+                tertiary_color: (),
+            },
             hoist: false,
             icon: (),
             unicode_emoji: (),
@@ -520,6 +549,7 @@ struct Role<'a> {
     id: &'a Json,
     name: &'static str,
     color: u32,
+    colors: RoleColors,
     hoist: bool,
     icon: (),
     unicode_emoji: (),
@@ -528,6 +558,14 @@ struct Role<'a> {
     managed: bool,
     mentionable: bool,
     flags: u32,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the keys are Discord's")]
+struct RoleColors {
+    primary_color: u32,
+    secondary_color: (),
+    tertiary_color: (),
 }
 
 #[derive(Serialize)]
@@ -582,14 +620,6 @@ impl Template {
             content: &'static str,
         }
         #[derive(Serialize)]
-        struct Author {
-            id: Digits,
-            username: &'static str,
-            discriminator: &'static str,
-            global_name: (),
-            avatar: (),
-        }
-        #[derive(Serialize)]
         struct Tail {
             timestamp: &'static str,
             edited_timestamp: (),
@@ -615,13 +645,7 @@ impl Template {
         }
         let middle = Json::of(&Middle {
             channel_id: channel,
-            author: Author {
-                id: AUTHOR.into(),
-                username: "traffic",
-                discriminator: "0",
-                global_name: (),
-                avatar: (),
-            },
+            author: author(),
             content: "",
         });
         let tail = Json::of(&Tail {
@@ -832,7 +856,20 @@ mod tests {
             guild["roles"][0]["id"], guild["id"],
             "@everyone has the guild's id"
         );
+        assert_eq!(
+            guild["roles"][0]["colors"]["primary_color"], 0,
+            "twilight-model 0.18 takes no role without it"
+        );
         assert_eq!(guild["unavailable"], false);
+    }
+
+    #[test]
+    fn the_application_has_an_owner() {
+        let application: serde_json::Value = application().read().unwrap();
+        assert_eq!(
+            application["owner"]["username"], "traffic",
+            "discord.py does not log in without it"
+        );
     }
 
     #[test]
