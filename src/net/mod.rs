@@ -8,6 +8,7 @@ mod compress;
 pub mod connect;
 mod dial;
 mod driver;
+mod evidence;
 mod gateway_side;
 mod http;
 mod listener;

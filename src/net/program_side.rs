@@ -5,6 +5,7 @@
 //! reached its application.
 
 use super::RunError;
+use super::evidence::Evidence;
 use super::http;
 use super::process::{Order, Report, Signal, Stream, Supervisor};
 use super::record::Recorder;
@@ -49,16 +50,6 @@ enum Life {
     Gone,
     /// It could not be started.
     Failed(RunError),
-}
-
-/// By what it is known which messages reached the application. The first kind that is seen counts for the whole run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Evidence {
-    None,
-    /// It prints their numbers.
-    Printed,
-    /// It replies to them over REST.
-    Replied,
 }
 
 /// Asking the program whether it is well.
@@ -113,7 +104,7 @@ impl ProgramSide {
             waker: wake::waker(Key::Program, queue),
             started: 0,
             running: Vec::new(),
-            evidence: Evidence::None,
+            evidence: Evidence::default(),
             health,
             life: Life::Running,
         }
@@ -308,10 +299,7 @@ impl ProgramSide {
     ) {
         let number = line.strip_prefix(DELIVERED).map(str::trim);
         if let Some(number) = number.and_then(|number| number.parse().ok()) {
-            if self.evidence == Evidence::None {
-                self.evidence = Evidence::Printed;
-            }
-            if self.evidence == Evidence::Printed {
+            if self.evidence.printed() {
                 to.record(now, Seen::Delivered(Delivery::Number(number)));
             }
             return;
@@ -333,10 +321,7 @@ impl ProgramSide {
 
     /// The program has replied to a message over REST.
     pub(super) fn replied(&mut self, now: Instant, number: u64, to: &mut Recorder<'_>) {
-        if self.evidence == Evidence::None {
-            self.evidence = Evidence::Replied;
-        }
-        if self.evidence == Evidence::Replied {
+        for number in self.evidence.replied(number) {
             to.record(now, Seen::Delivered(Delivery::Number(number)));
         }
     }

@@ -5,7 +5,7 @@
 //! limbo, without a number, until the fault is over or the subject gives up.
 
 use super::dial::{self, Tls};
-use super::driver::{Driver, Next};
+use super::driver::{Driver, Next, Tested};
 use super::gateway_side::Door;
 use super::http::{self, Asked, Fetched};
 use super::listener::Listener;
@@ -18,6 +18,7 @@ use crate::fault::Port;
 use crate::faults::Listening;
 use crate::machine::{End, FetchId};
 use crate::protocol::Token;
+use crate::server::rest;
 use crate::time::{Duration, Instant};
 use crate::trace::{Miss, Seen};
 use std::future::{Future as _, poll_fn};
@@ -132,6 +133,11 @@ impl Outside {
                     let answered = gateway.request(driver.now, &request, &mut driver.recorder);
                     // Who asked may have gone in the meantime.
                     let _ = answer.send(answered);
+                    if let (Some(number), Tested::Program(program)) =
+                        (rest::answered(&request), &mut driver.subject)
+                    {
+                        program.replied(driver.now, number, &mut driver.recorder);
+                    }
                 }
                 (Asked::TlsFailed(why), _) => {
                     let failed = Seen::TlsFailed {
