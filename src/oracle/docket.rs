@@ -26,6 +26,8 @@ pub(super) struct Docket {
     vantage: Vantage,
     counts: Vec<Count>,
     findings: Vec<Finding>,
+    /// How many of them have been given out as fresh.
+    witnessed: usize,
     /// Outcomes that came again and are not told, by id.
     more: BTreeMap<String, u64>,
     /// Rules are judged only while it is; a subject that was told to stop need not keep them.
@@ -38,6 +40,7 @@ impl Docket {
             vantage,
             counts: vec![Count::default(); rules::all().len()],
             findings: Vec::new(),
+            witnessed: 0,
             more: BTreeMap::new(),
             is_open: true,
         }
@@ -119,6 +122,12 @@ impl Docket {
         } else {
             self.findings.push(finding);
         }
+    }
+
+    /// What was found since this was last asked.
+    pub(super) fn fresh(&mut self) -> impl Iterator<Item = &mut Finding> {
+        let from = std::mem::replace(&mut self.witnessed, self.findings.len());
+        self.findings[from..].iter_mut()
     }
 
     /// The findings in the order of time, and the counts of the rules that were exercised.
