@@ -354,10 +354,11 @@ impl Judge {
     /// Why the subject cannot be judged that never logged in, nothing having kept it from that.
     fn login_failure(&self, recovery: &RecoveryFacts) -> Option<Vec<String>> {
         let has_struck = self.view.faults.iter().any(|fault| fault.has_struck);
-        let has_failed = recovery.login_failed && !has_struck;
         let is_program = self.processes.is_watched;
         let is_told = self.outcomes.is_told() || self.view.shared.ends == Ends::Stopped;
-        if !(has_failed && (is_program || !is_told) || self.outcomes.has_ended_at_login()) {
+        let was_free = !has_struck && (is_program || !is_told);
+        // One that leaves a child behind may have come to its end and be READY all the same.
+        if !(recovery.login_failed && (was_free || self.outcomes.has_ended_at_login())) {
             return None;
         }
         let failed = "the subject was not READY in time, though nothing had struck".to_owned();

@@ -227,7 +227,7 @@ impl Outcomes {
                     return;
                 };
                 let seen = format!("ended with {status} when it was told to stop: {error}");
-                let mut finding = outcome("died", Effect::Note, now, None, seen, "exit code 0");
+                let mut finding = outcome("exit", Effect::Note, now, None, seen, "exit code 0");
                 finding.evidence = processes.evidence(Some(process), LINES);
                 docket.push(finding);
             }
@@ -243,9 +243,7 @@ impl Outcomes {
     fn awaits_gateway(&self, view: &View) -> bool {
         let now = view.shared.now;
         let is_recent = |at: Instant| now - at <= DEATH_SHOWS_WITHIN;
-        let waits = |c: &Connection| {
-            c.left.is_some() && c.cut.is_none() || !c.is_clear() || c.damage.is_struck
-        };
+        let waits = |c: &Connection| c.left.is_some() && c.cut.is_none() || !c.is_clear();
         let is_slow = view.faults.iter().any(|fault| {
             fault.has_struck && matches!(fault.scheduled.fault.action, Action::OnClose(_))
         });

@@ -235,7 +235,7 @@ fn a_program_that_ends_when_it_is_told_to_has_not_died() {
         let judgement = stopped(2_000, status, "stopping").judged();
         assert_eq!(judgement.findings, [], "{status}");
     }
-    let noted = the(&stopped(2_000, CODE_1, "ValueError: bad"), "died");
+    let noted = the(&stopped(2_000, CODE_1, "ValueError: bad"), "exit");
     assert_eq!(noted.effect, Effect::Note);
     assert_eq!(
         noted.seen,
@@ -317,6 +317,40 @@ fn the_process_before_a_restart_may_end_long_after_its_successor_began() {
         t.fin(148_990, 3, Side::Subject);
     });
     assert_eq!(failing(&busy), NOTHING);
+}
+
+/// Told to stop, and another one is started before it has.
+#[test]
+fn a_start_while_a_process_still_ends_is_as_good_as_a_restart() {
+    let tape = |more: fn(&mut Tape)| {
+        then(|t| {
+            t.without(|at, _| at > 145_000);
+            t.act(145_000, Act::Stop).act(146_000, Act::Start);
+            started(t, 146_000);
+            t.anew(146_500, 2, Port::Main, "s2");
+            t.fin(148_000, 1, Side::Subject);
+            exited(t, 148_010, 1, ExitStatus::Signal(15));
+            more(t);
+        })
+    };
+    assert_eq!(failing(&tape(|_| {})), NOTHING);
+    let dies = tape(|t| {
+        t.without(|at, _| at > 200_000);
+        exited(t, 200_000, 2, ExitStatus::Signal(15));
+    });
+    assert_eq!(failing(&dies), ["died"]);
+}
+
+/// With several shards a fatal code closes one connection of many.
+#[test]
+fn a_program_of_several_shards_may_end_for_a_fatal_code_as_well() {
+    let tape = |said: &str| {
+        let mut tape = fatal(4014, said, CODE_1);
+        tape.header.shards = 2;
+        failing(&tape)
+    };
+    assert_eq!(tape("Error: Used disallowed intents"), NOTHING);
+    assert_eq!(tape("Error: undefined"), ["died"]);
 }
 
 #[test]
