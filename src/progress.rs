@@ -67,6 +67,8 @@ pub struct Progress {
     damage: Damage,
     failed_attempts: u32,
     links: Vec<Link>,
+    /// How many times the subject was started: a program's processes are numbered so.
+    starts: u32,
     exit: Exit,
     /// The time of the last entry, that of the end of the watch included.
     now: Instant,
@@ -166,6 +168,7 @@ impl Progress {
             },
             failed_attempts: 0,
             links: Vec::new(),
+            starts: 0,
             exit: Exit::None,
             now: Instant::ZERO,
             asked: None,
@@ -451,6 +454,15 @@ impl Progress {
         };
         self.links.clear();
     }
+
+    /// A program's process has ended: the one that was started last is the subject, any other a predecessor.
+    fn exited(&mut self, at: Instant, process: u32) {
+        if process == self.starts {
+            self.gone(at, false);
+        } else if self.exit == Exit::Succeeded {
+            self.exit = Exit::None;
+        }
+    }
 }
 
 impl Observer for Progress {
@@ -463,7 +475,7 @@ impl Observer for Progress {
         self.now = self.now.max(at);
         // Traffic moves nothing.
         match &entry.saw {
-            Seen::Delivered(_) | Seen::Log { .. } => return,
+            Seen::Delivered(_) | Seen::Log { .. } | Seen::ProcessOutput { .. } => return,
             Seen::Frame {
                 op: Opcode::DISPATCH,
                 t,
@@ -475,11 +487,14 @@ impl Observer for Progress {
             self.asked = None;
         }
         match &entry.saw {
-            Seen::Started { .. } => match self.exit {
-                Exit::None if self.phase == Phase::Login => self.phase_since = at,
-                Exit::Told(_) => self.exit = Exit::Succeeded,
-                _ => self.exit = Exit::None,
-            },
+            Seen::Started { .. } => {
+                self.starts += 1;
+                match self.exit {
+                    Exit::None if self.phase == Phase::Login => self.phase_since = at,
+                    Exit::Told(_) => self.exit = Exit::Succeeded,
+                    _ => self.exit = Exit::None,
+                }
+            }
             Seen::Phase(phase) => {
                 self.phase = *phase;
                 self.phase_since = at;
@@ -553,6 +568,7 @@ impl Observer for Progress {
             },
             Seen::Died { .. } => self.gone(at, false),
             Seen::Stopped { reason } => self.gone(at, reason.is_none()),
+            Seen::Exited { process, .. } => self.exited(at, *process),
             _ => {}
         }
     }
@@ -593,7 +609,7 @@ mod tests {
     use crate::expect::Expectations;
     use crate::fault::{Direction, Event, Origin, Port, Scope, Trigger};
     use crate::protocol::Json;
-    use crate::trace::{Clock, Miss, ScheduledFault, VERSION, Vantage};
+    use crate::trace::{Clock, ExitStatus, Miss, ScheduledFault, VERSION, Vantage};
 
     const fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -1035,6 +1051,103 @@ mod tests {
         run.close(6, 1, Side::Subject, 1000);
         run.saw(7, Seen::Stopped { reason: None });
         assert_eq!(run.0.recovery(), Recovery::Living { since: t(5) });
+    }
+
+    fn program() -> Header {
+        Header {
+            sees_process: true,
+            ..reset()
+        }
+    }
+
+    fn exited(process: u32) -> Seen {
+        let status = ExitStatus::Code(0);
+        Seen::Exited { process, status }
+    }
+
+    const STARTED: Seen = Seen::Started {
+        with_session: false,
+    };
+
+    #[test]
+    fn a_program_that_exits_unasked_is_watched_for_what_it_left_behind() {
+        let mut run = Run::new(&program());
+        run.until_healed().accept(4, 2).ready(5, 2);
+        run.saw(6, exited(1));
+        assert_eq!(run.0.recovery(), Recovery::Away);
+        assert_eq!(run.next(true), Some((46, Phase::Over)), "4 I");
+    }
+
+    #[test]
+    fn a_program_that_exits_before_it_logs_in_is_not_waited_for() {
+        let mut header = program();
+        header.login_within = s(60);
+        let mut run = Run::new(&header);
+        run.accept(1, 1).saw(2, exited(1));
+        assert_eq!(run.next(false), Some((42, Phase::Over)));
+    }
+
+    #[test]
+    fn an_exit_after_a_stop_a_fatal_code_or_a_kill_was_asked_for() {
+        for told in [
+            Seen::Acted { act: Act::Stop },
+            Seen::Acted { act: Act::Kill },
+            Seen::Close {
+                connection: 1,
+                from: Side::Gateway,
+                fate: Fate::Delivered,
+                code: Some(CloseCode(4004)),
+                reason: String::new(),
+            },
+        ] {
+            let mut header = program();
+            header.ends = Ends::Stopped;
+            let mut run = Run::new(&header);
+            run.accept(1, 1).ready(2, 1);
+            run.next(false);
+            run.struck(3, 0, 1).healed(3, 0).saw(3, told);
+            run.saw(4, exited(1));
+            assert_eq!(run.next(true), Some((3, Phase::Healed)));
+            assert_eq!(run.next(true), Some((3 + 40 + 7 + 1, Phase::Over)));
+        }
+    }
+
+    #[test]
+    fn the_exit_of_a_predecessor_is_not_that_of_its_successor() {
+        let mut run = Run::new(&program());
+        run.accept(1, 1).ready(2, 1);
+        run.saw(3, Seen::Acted { act: Act::Restart });
+        run.saw(3, STARTED).accept(4, 2).ready(5, 2);
+        run.close(6, 1, Side::Subject, 1000).saw(7, exited(1));
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(5) });
+        run.saw(8, exited(2));
+        assert_eq!(run.0.recovery(), Recovery::Away);
+    }
+
+    /// The successor may come to its end while the other one is still about to stop.
+    #[test]
+    fn a_successor_that_exits_first_was_not_asked_to() {
+        let mut run = Run::new(&program());
+        run.accept(1, 1).ready(2, 1);
+        run.next(false);
+        run.struck(3, 0, 1).healed(3, 0);
+        run.saw(3, Seen::Acted { act: Act::Restart });
+        run.saw(3, STARTED).saw(4, exited(2)).saw(5, exited(1));
+        assert_eq!(run.next(true), Some((3, Phase::Healed)));
+        assert_eq!(run.next(true), Some((4 + 40, Phase::Over)));
+    }
+
+    #[test]
+    fn a_process_that_was_killed_is_seen_to_end_after_its_successor_began() {
+        let mut run = Run::new(&program());
+        run.accept(1, 1).ready(2, 1);
+        run.next(false);
+        run.saw(3, Seen::Acted { act: Act::Kill });
+        run.struck(3, 0, 1).healed(3, 0);
+        run.saw(3, STARTED).saw(4, exited(1));
+        run.accept(5, 2).ready(6, 2);
+        assert_eq!(run.next(true), Some((3, Phase::Healed)));
+        assert_eq!(run.next(true), Some((46, Phase::Over)));
     }
 
     #[test]

@@ -188,7 +188,7 @@ pub(super) fn shutdown(
 /// The subject began an attempt to connect: may it, after a stop or a fatal code?
 pub(super) fn connects(shared: &Shared, docket: &mut Docket, connection: Option<u32>) {
     // One connect may be under way when a stop arrives.
-    let under_way = shared.epsilon(Duration::ZERO) * 2 / 5;
+    let under_way = shared.under_way();
     let what = connection.map_or_else(|| "a new one".to_owned(), |number| format!("#{number}"));
     let resurrected = |docket: &mut Docket, expected: String| {
         docket.push_again(Finding {
@@ -224,11 +224,17 @@ pub(super) fn connects(shared: &Shared, docket: &mut Docket, connection: Option<
 
 /// The subject authenticates on a connection that was under way when it was told to stop.
 pub(super) fn authenticates(connection: &Connection, shared: &Shared, docket: &mut Docket) {
-    let under_way = shared.epsilon(Duration::ZERO) * 2 / 5;
+    let under_way = shared.under_way();
+    // As long again for what it sends on such a connection: a signal that comes in between is handled behind it.
+    let goes_on = if shared.sees_process {
+        2 * under_way
+    } else {
+        under_way
+    };
     if let Presence::Dismissed { at } = shared.presence
         && connection.accepted_at > at
         && connection.accepted_at - at <= under_way
-        && shared.now - at > under_way
+        && shared.now - at > goes_on
     {
         docket.push(Finding {
             kind: FindingKind::Outcome,

@@ -4,7 +4,7 @@ use super::docket::Docket;
 use super::rules::Rule;
 use super::view::{Auth, Connection, Due, Shared};
 use crate::protocol::Opcode;
-use crate::time::{Duration, show};
+use crate::time::{Duration, Instant, show};
 
 /// The wait for an upgrade or a HELLO that mature clients stay below.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -21,6 +21,10 @@ pub(super) struct Discovery {
     /// Requests since then.
     needless: u32,
     life: u32,
+    /// Whether anything was asked over REST at all.
+    pub(super) has_asked: bool,
+    /// When the subject first asked for an encoding that is not spoken here.
+    pub(super) asked_for_etf: Option<Instant>,
 }
 
 impl Discovery {
@@ -28,6 +32,8 @@ impl Discovery {
         if self.life != life {
             *self = Self {
                 life,
+                has_asked: self.has_asked,
+                asked_for_etf: self.asked_for_etf,
                 ..Self::default()
             };
         }
@@ -36,6 +42,7 @@ impl Discovery {
     /// A REST request was answered.
     pub(super) fn request(&mut self, shared: &Shared, path: &str) {
         self.live(shared.life);
+        self.has_asked = true;
         let path = path.split('?').next().unwrap_or(path);
         if path.ends_with("/gateway") || path.ends_with("/gateway/bot") {
             self.requests += 1;
@@ -84,6 +91,12 @@ impl Discovery {
         self.live(shared.life);
         let number = connection.number;
         let query = query(path);
+        if query
+            .iter()
+            .any(|(key, value)| key == "encoding" && value == "etf")
+        {
+            self.asked_for_etf.get_or_insert(shared.now);
+        }
         let missing = ["v", "encoding"]
             .into_iter()
             .find(|name| !query.iter().any(|(key, _)| key == name));

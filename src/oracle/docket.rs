@@ -26,6 +26,8 @@ pub(super) struct Docket {
     vantage: Vantage,
     counts: Vec<Count>,
     findings: Vec<Finding>,
+    /// How many of them have been given out as fresh.
+    witnessed: usize,
     /// Outcomes that came again and are not told, by id.
     more: BTreeMap<String, u64>,
     /// Rules are judged only while it is; a subject that was told to stop need not keep them.
@@ -38,6 +40,7 @@ impl Docket {
             vantage,
             counts: vec![Count::default(); rules::all().len()],
             findings: Vec::new(),
+            witnessed: 0,
             more: BTreeMap::new(),
             is_open: true,
         }
@@ -111,6 +114,13 @@ impl Docket {
         self.findings.push(finding);
     }
 
+    /// Whether one of these was found and fails the run.
+    pub(super) fn has_failed_by(&self, ids: &[&str]) -> bool {
+        let is_one = |found: &&Finding| ids.contains(&found.id.as_str());
+        let mut found = self.findings.iter().filter(is_one);
+        found.any(|found| found.effect == Effect::Fails)
+    }
+
     /// An outcome that may come again and again: told three times, then counted.
     pub(super) fn push_again(&mut self, finding: Finding) {
         let same = self.findings.iter().filter(|told| told.id == finding.id);
@@ -119,6 +129,12 @@ impl Docket {
         } else {
             self.findings.push(finding);
         }
+    }
+
+    /// What was found since this was last asked.
+    pub(super) fn fresh(&mut self) -> impl Iterator<Item = &mut Finding> {
+        let from = std::mem::replace(&mut self.witnessed, self.findings.len());
+        self.findings[from..].iter_mut()
     }
 
     /// The findings in the order of time, and the counts of the rules that were exercised.

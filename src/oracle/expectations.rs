@@ -8,6 +8,9 @@ use crate::time::Instant;
 
 /// Unmet expectations of one kind that are told.
 const TOLD: u32 = 3;
+/// Outcomes after which a count that is not as expected is their consequence, and no finding of its own: who has died opens no
+/// further connection.
+const ENDS: [&str; 5] = ["died", "hung", "gave-up", "loop", "resurrected"];
 
 /// What was expected, and how much of it went wrong as the run went.
 #[derive(Debug)]
@@ -110,6 +113,7 @@ impl Ledger {
         duplicate: Option<(Instant, String)>,
         until: Instant,
     ) -> Vec<(String, String)> {
+        let is_consequence = docket.has_failed_by(&ENDS);
         let check = |docket: &mut Docket, id: &str, expected: Option<&Expected>, n: u32| {
             if let Some(expected) = expected.filter(|expected| !expected.admits(n)) {
                 let things = match (id, n) {
@@ -123,7 +127,11 @@ impl Ledger {
                     _ => "Closes",
                 };
                 let seen = format!("{n} {things}");
-                docket.push(unmet(id, until, None, seen, expected.to_string()));
+                let mut unmet = unmet(id, until, None, seen, expected.to_string());
+                if is_consequence {
+                    unmet.effect = Effect::Note;
+                }
+                docket.push(unmet);
             }
         };
         let expect = &self.expect;

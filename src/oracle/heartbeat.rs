@@ -232,9 +232,9 @@ pub(super) fn number(
         && !connection.damage.is_struck
         && !session.is_scrambled
         && !shared.is_suspended();
-    let slack = shared.slack(connection.interval(shared));
+    let settle = shared.settle(connection.interval(shared));
     let floor = if is_settled {
-        session.floor(now, slack)
+        session.floor(now, settle)
     } else {
         0
     };

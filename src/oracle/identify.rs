@@ -130,7 +130,13 @@ pub(super) fn identify(
         };
     }
     let shard = shard(known, docket, now, number, fields.shard);
-    space(view, docket, number, shard);
+    // Two processes need not wait for each other.
+    let is_foreign = view
+        .place(number)
+        .is_some_and(|place| view.connections[place].is_foreign(&view.shared));
+    if !is_foreign {
+        space(view, docket, number, shard);
+    }
     known.total += 1;
     if known.asked_limit {
         let limit = view.shared.limit;

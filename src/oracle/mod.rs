@@ -13,9 +13,12 @@ mod connect;
 mod delivery;
 mod docket;
 mod expectations;
+mod health;
 mod heartbeat;
 mod identify;
+mod notes;
 mod outcomes;
+mod process;
 mod rate;
 mod reconnect;
 mod resume;
@@ -23,20 +26,26 @@ mod robustness;
 pub mod rules;
 mod verdict;
 mod view;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
 use self::docket::Docket;
+use self::health::Health;
+use self::notes::Notes;
 use self::outcomes::{Outcomes, RecoveryFacts};
+use self::process::{Processes, Reason};
 use self::rules::Rule;
-use self::view::{Auth, Cause, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View};
-use crate::expect::Accepted;
+use self::view::{
+    Auth, Cause, DEATH_SHOWS_WITHIN, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View,
+};
+use crate::expect::{Accepted, Ends};
 use crate::fault::{Act, Action, Port};
 use crate::progress::Progress;
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
-use crate::trace::{Entry, Fate, Header, Kind, Miss, Observer, Phase, Seen, Side};
+use crate::trace::{Entry, ExitStatus, Fate, Header, Kind, Miss, Observer, Phase, Seen, Side};
 use serde::{Deserialize, Serialize};
 
 /// How binding a rule is.
@@ -131,6 +140,9 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why it is inconclusive or not judged; empty otherwise.
     pub reasons: Vec<String>,
+    /// What was seen that bears on the reasons, a line each: how a program ended, what it wrote last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
     /// What was found, in the order of time.
     pub findings: Vec<Finding>,
     /// Rules that were exercised.
@@ -169,6 +181,13 @@ fn as_nanos<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S
     to.serialize_u128(duration.as_nanos())
 }
 
+/// Why a subject is not judged that asks for ETF.
+const ETF: &str = "the subject asks for `encoding=etf`, which gwtool does not speak: have it ask for \
+    `encoding=json` (many libraries do when no ETF package is installed)";
+/// Why a program may not come to the gateway that it was given.
+const SETTINGS: &str = "a `.env` file or a setting of its own may override what gwtool gives it in its environment: \
+    `GWTOOL_GATEWAY_URL`, `GWTOOL_API_URL`, `DISCORD_TOKEN`";
+
 /// Watches a run and judges it.
 #[derive(Debug)]
 pub struct Judge {
@@ -180,6 +199,11 @@ pub struct Judge {
     outcomes: Outcomes,
     deliveries: delivery::Deliveries,
     expectations: expectations::Ledger,
+    processes: Processes,
+    notes: Notes,
+    health: Health,
+    /// The fatal code that the gateway closed with last in this life, and when.
+    fatal: Option<(Instant, CloseCode)>,
     counts: Counts,
     watch: Watch,
     /// The phases of the run and the recovery in it.
@@ -213,6 +237,10 @@ impl Judge {
             outcomes: Outcomes::default(),
             deliveries: delivery::Deliveries::default(),
             expectations: expectations::Ledger::new(header.expect.clone()),
+            processes: Processes::new(header.sees_process),
+            notes: Notes::default(),
+            health: Health::default(),
+            fatal: None,
             counts: Counts::default(),
             watch: Watch::On,
             progress: Progress::new(header),
@@ -250,13 +278,34 @@ impl Judge {
         self.counts.duplicated = self.deliveries.duplicated;
         self.counts.delivered = self.deliveries.delivered;
         let last_attempt = self.attempts.last;
-        let unrecovered =
-            self.outcomes
-                .finish(&self.view, &mut self.docket, recovery, last_attempt, until);
+        let foreign = self.discovery.asked_for_etf;
+        let void = foreign
+            .map(|_| vec![ETF.to_owned()])
+            .or_else(|| self.login_failure(recovery));
+        self.outcomes.tell_early(&mut self.docket);
+        let unrecovered = match void {
+            Some(_) => None,
+            None => self.outcomes.finish(
+                &self.view,
+                &mut self.docket,
+                recovery,
+                self.health
+                    .ailment(recovery.bound)
+                    .filter(|_| self.processes.is_alive()),
+                last_attempt,
+                until,
+            ),
+        };
         let sees_delivery = self.view.shared.sees_delivery;
         let repeat = self.deliveries.first_duplicate;
         let repeat = repeat.map(|(at, which)| (at, delivery::show(which)));
-        let mut not_judged = if is_complete {
+        let mut not_judged = if void.is_some() {
+            let why = match foreign {
+                Some(_) => "the subject speaks another encoding",
+                None => "the subject was never READY",
+            };
+            vec![("expectations".to_owned(), why.to_owned())]
+        } else if is_complete {
             self.expectations
                 .finish(&mut self.docket, &self.counts, sees_delivery, repeat, until)
         } else {
@@ -268,7 +317,9 @@ impl Judge {
             let why = "more dispatches waited for delivery than are remembered";
             not_judged.push(("lost".to_owned(), why.to_owned()));
         }
-        let mut gaps = Vec::new();
+        self.witness();
+        let is_void = void.is_some();
+        let mut gaps = void.unwrap_or_default();
         if is_complete {
             gaps.extend(unrecovered);
         } else {
@@ -281,16 +332,118 @@ impl Judge {
         if let Some(why) = self.tls_failed.filter(|_| !gaps.is_empty()) {
             gaps.push(format!("TLS failed: {why}"));
         }
-        let (findings, rules) = self.docket.close();
-        let (verdict, reasons) = verdict::weigh(&findings, &self.view.faults, gaps);
+        let (mut findings, rules) = self.docket.close();
+        if let Some(since) = foreign {
+            // All that came of it is no doing of the subject's; that it shows its token is.
+            findings.retain(|finding| finding.at < since || finding.id == "token");
+        }
+        // Why nothing could strike has been said.
+        let faults = if is_void { &[] } else { &self.view.faults[..] };
+        let (verdict, reasons) = verdict::weigh(&findings, faults, gaps);
+        let evidence = if is_void && !reasons.is_empty() {
+            self.processes.evidence(None, outcomes::DEATH_LINES)
+        } else {
+            Vec::new()
+        };
         Judgement {
             verdict,
             reasons,
+            evidence,
             findings,
             rules,
             not_judged,
             watched: until - Instant::ZERO,
             counts: self.counts,
+        }
+    }
+
+    /// Why the subject cannot be judged that never logged in, nothing having kept it from that.
+    fn login_failure(&self, recovery: &RecoveryFacts) -> Option<Vec<String>> {
+        let has_struck = self.view.faults.iter().any(|fault| fault.has_struck);
+        let is_program = self.processes.is_watched;
+        let is_told = self.outcomes.is_told() || self.view.shared.ends == Ends::Stopped;
+        let was_free = !has_struck && (is_program || !is_told);
+        // One that leaves a child behind may have come to its end and be READY all the same.
+        if !(recovery.login_failed && (was_free || self.outcomes.has_ended_at_login())) {
+            return None;
+        }
+        let failed = "the subject was not READY in time, though nothing had struck".to_owned();
+        if !is_program {
+            return Some(vec![failed]);
+        }
+        let is_lost = self.counts.connections == 0;
+        let fatal = self
+            .fatal
+            .map(|(_, code)| format!("{code} ({})", code.meaning()));
+        let (was, not_yet) = match &fatal {
+            _ if is_lost && !self.discovery.has_asked => ("never connected", "connected"),
+            _ if is_lost => ("asked over REST, but never connected", "connected"),
+            _ if self.counts.identifies + self.counts.resumes == 0 => {
+                ("connected, but sent no IDENTIFY", "sent IDENTIFY")
+            }
+            _ => ("sent IDENTIFY, but was not READY", "was READY"),
+        };
+        let closed = fatal.as_ref().map_or_else(String::new, |code| {
+            format!(", and the gateway had closed with {code}")
+        });
+        let mut reasons = vec![match self.processes.exit() {
+            Some(status) => {
+                format!("{failed}: it ended with {status} before it {not_yet}{closed}")
+            }
+            None => format!("{failed}: it {was}{closed}"),
+        }];
+        reasons.push(match self.processes.last_line() {
+            Some(line) => format!("what it wrote last is `{line}`"),
+            None => "it wrote nothing".to_owned(),
+        });
+        if is_lost || fatal.is_some() {
+            reasons.push(SETTINGS.to_owned());
+        }
+        Some(reasons)
+    }
+
+    /// Gives what was just found the evidence that is at hand only now.
+    fn witness(&mut self) {
+        if !self.processes.is_watched {
+            return;
+        }
+        let (processes, notes, faults) = (&self.processes, &self.notes, &self.view.faults);
+        let word = |fault: u32| {
+            let fault = faults.get(fault as usize)?;
+            Some(fault.scheduled.fault.action.word())
+        };
+        let fresh = self.docket.fresh().chain(self.outcomes.fresh());
+        for finding in fresh.filter(|f| f.effect == Effect::Fails && f.evidence.is_empty()) {
+            let is_of_all = matches!(finding.id.as_str(), "hung" | "gave-up" | "loop");
+            let number = finding.connection;
+            let number = number.or_else(|| notes.latest().filter(|_| is_of_all));
+            if let Some(number) = number {
+                finding.evidence = notes.lines(number, word);
+            }
+            let said = processes.evidence(None, outcomes::LINES);
+            finding.evidence.extend(said);
+        }
+    }
+
+    /// A program's process has ended.
+    fn exited(&mut self, process: u32, status: ExitStatus) {
+        let (reason, is_current) = self.processes.exited(process, status);
+        if self.view.shared.heritage == Instant::FOREVER && !self.processes.has_living_predecessor()
+        {
+            self.view.shared.heritage = self.view.shared.now + DEATH_SHOWS_WITHIN;
+        }
+        let (outcomes, view, docket) = (&mut self.outcomes, &mut self.view, &mut self.docket);
+        match reason {
+            Reason::Told { at } => {
+                outcomes.ended_as_told(view, docket, &self.processes, (process, status), at);
+            }
+            Reason::Unasked if is_current => {
+                let was_ready = self.progress.time_zero().is_some();
+                let end = (process, status);
+                outcomes.exited(view, docket, &self.processes, end, was_ready, self.fatal);
+                self.attempts.excused();
+            }
+            Reason::Killed | Reason::Succeeded | Reason::Unasked => {}
         }
     }
 
@@ -457,8 +610,9 @@ impl Judge {
         connection.shard = shard;
         connection.session = None;
         let serial = view.trail(shard).session;
+        let within = delivery::reported_within(&view.shared);
         if let Some(session) = serial.and_then(|serial| view.session(serial)) {
-            session.ledger.abandon(now);
+            session.ledger.abandon(now, within);
         }
     }
 
@@ -553,10 +707,10 @@ impl Judge {
         };
         let connection = &mut self.view.connections[place];
         let serial = connection.session;
-        let slack = self
+        let settle = self
             .view
             .shared
-            .slack(connection.interval(&self.view.shared));
+            .settle(connection.interval(&self.view.shared));
         let is_ready = matches!(frame.t, Some("READY" | "RESUMED"));
         let before = if matches!(connection.auth, Auth::Resuming { .. }) {
             connection.replayed.replace(s)
@@ -569,7 +723,7 @@ impl Judge {
         let is_repeat =
             !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
         session.is_scrambled |= is_repeat;
-        session.sent(s, now, slack);
+        session.sent(s, now, settle);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
         if frame.fate == Fate::Injected {
             let connection = &mut self.view.connections[place];
@@ -591,12 +745,13 @@ impl Judge {
         if !was_resuming || !resumable {
             trail.loss = Some((now, Cause::Op9 { resumable }));
         }
+        let within = delivery::reported_within(&self.view.shared);
         if let Some(session) = serial
             .filter(|_| !resumable)
             .and_then(|s| self.view.session(s))
         {
             session.dead.get_or_insert(Dead::Invalid);
-            session.ledger.abandon(now);
+            session.ledger.abandon(now, within);
         }
     }
 
@@ -643,6 +798,11 @@ impl Judge {
                 resume::closed(&mut self.view, place, Side::Subject, code);
             }
         } else if matches!(how, How::Fin | How::Rst) {
+            let connection = &self.view.connections[place];
+            if connection.cut.is_none() && matches!(connection.left, Some(left) if left.how != how)
+            {
+                self.outcomes.dropped_unanswered(self.view.shared.now);
+            }
             close::gone(&mut self.view.connections[place], &mut self.docket);
             self.view.connections.remove(place);
         }
@@ -664,6 +824,9 @@ impl Judge {
             {
                 let crossing = connection.crossing();
                 resume::closed(view, place, Side::Gateway, code);
+                if code.is_fatal() {
+                    self.fatal = Some((now, code));
+                }
                 if code.is_fatal()
                     && view.shared.shards == 1
                     && view.shared.presence == Presence::Running
@@ -691,7 +854,7 @@ impl Judge {
         let now = view.shared.now;
         let connection = &mut view.connections[place];
         let was_lost = connection.left.is_some() && connection.cut.is_some();
-        if was_lost || connection.life != view.shared.life {
+        if was_lost || connection.is_foreign(&view.shared) {
             return;
         }
         let number = connection.number;
@@ -764,6 +927,7 @@ impl Judge {
     /// A fault struck. A dispatch that the schedule sends with the session's next number is traced as the gateway's own, so
     /// that only the strike tells that the subject cannot know it.
     fn struck(&mut self, fault: u32, connection: Option<u32>) {
+        self.health.struck();
         let view = &mut self.view;
         view.strike(fault, connection);
         let struck = view.faults.get(fault as usize);
@@ -778,7 +942,12 @@ impl Judge {
     }
 
     fn acted(&mut self, act: Act) {
+        let was_alive = self.processes.is_alive();
+        self.processes.acted(act, self.view.shared.now);
         self.view.act(act);
+        if was_alive && act == Act::Kill {
+            self.dispute();
+        }
         if matches!(act, Act::Stop | Act::Restart) {
             self.outcomes.told_to_stop();
         }
@@ -791,6 +960,11 @@ impl Judge {
             Act::Freeze | Act::Thaw | Act::Send => {}
         }
         self.docket.is_open = !matches!(self.view.shared.presence, Presence::Dismissed { .. });
+    }
+
+    /// Until the process before is seen to have ended, what connects may still be it.
+    fn dispute(&mut self) {
+        self.view.shared.heritage = Instant::FOREVER;
     }
 
     /// From here on the subject owes nothing but to stay away.
@@ -820,6 +994,11 @@ impl Judge {
         let now = self.view.shared.now;
         match saw {
             Seen::Started { with_session } => {
+                self.processes.started();
+                self.fatal = None;
+                if self.processes.has_living_predecessor() {
+                    self.dispute();
+                }
                 self.view.started(*with_session);
                 self.docket.is_open = true;
             }
@@ -849,6 +1028,15 @@ impl Judge {
             Seen::Stopped { reason } => {
                 self.outcomes
                     .stopped(&mut self.view, &mut self.docket, reason.as_deref());
+            }
+            Seen::ProcessOutput {
+                process,
+                stream,
+                text,
+            } => self.processes.wrote(*process, *stream, now, text),
+            Seen::Exited { process, status } => self.exited(*process, *status),
+            Seen::Health { answer, took } if !self.view.shared.is_suspended() => {
+                self.health.answered(answer, *took, now);
             }
             Seen::TokenShown { place } => Outcomes::token(&mut self.docket, now, place),
             Seen::Noisy { late } => self.noise = self.noise.max(Some(*late)),
@@ -963,6 +1151,17 @@ impl Observer for Judge {
             return;
         }
         self.view.shared.now = entry.at;
+        if self.processes.is_watched {
+            self.notes.take(entry);
+        }
+        self.see(entry);
+        self.witness();
+    }
+}
+
+impl Judge {
+    /// Judges an entry that belongs to the watch.
+    fn see(&mut self, entry: &Entry) {
         if entry.at > self.view.next_due {
             self.check_dues();
         }

@@ -1,15 +1,20 @@
 //! Outcomes: what became of the subject, whatever rules it broke on the way.
 //!
-//! `died`, `token`, `double` and `early` are seen as they happen; `hung`, `gave-up`, `loop` and `slow` follow at the end from
+//! `died`, `leak`, `token`, `double` and `early` are seen as they happen; `hung`, `gave-up`, `loop` and `slow` follow at the end from
 //! when it recovered, which the phases of the run say ([`RecoveryFacts`]). (`resurrected` is found in `close.rs`, where
 //! connects after an end are judged; `lost` and `duplicated` in `expectations.rs`, since a scenario may admit them.)
 
 use super::docket::Docket;
-use super::view::{Connection, Presence, Shared, View};
-use super::{Effect, Finding, FindingKind};
+use super::health::Ailment;
+use super::process::Processes;
+use super::view::{Connection, DEATH_SHOWS_WITHIN, Presence, Shared, View};
+use super::{Effect, Finding, FindingKind, words};
 use crate::expect::Ends;
+use crate::fault::Action;
 use crate::progress::{Progress, Recovery};
+use crate::protocol::CloseCode;
 use crate::time::{Duration, Instant, show};
+use crate::trace::ExitStatus;
 
 /// What the phases of the run say about the recovery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,12 +47,13 @@ impl RecoveryFacts {
     }
 }
 
-/// The end of a process is seen this much later than the end of its connections.
-const DEATH_SHOWS_WITHIN: Duration = Duration::from_secs(2);
 /// Sound connections that a subject has to leave before it counts as a loop.
 const LOOP: u32 = 2;
 /// Findings of one kind that are told.
 const TOLD: u32 = 3;
+/// Lines of its last that stand beside a death, and beside any other finding.
+pub(super) const DEATH_LINES: usize = 10;
+pub(super) const LINES: usize = 5;
 
 /// Two connections at once, if both are still there when it is due.
 #[derive(Debug, Clone, Copy)]
@@ -65,10 +71,14 @@ pub(super) struct Outcomes {
     /// Early leavings that are counted and not told.
     early_more: u32,
     pairs: Vec<Pair>,
-    has_died: bool,
-    gave_up: bool,
+    /// Whether the subject died or gave up, which says all there is to say of its recovery.
+    is_told: bool,
     /// Ends that were asked for and have not come yet.
     stops: u32,
+    /// A program ended, and nothing had struck or been READY before.
+    has_ended_at_login: bool,
+    /// When a connection was dropped whose Close the gateway had not answered.
+    unanswered: Option<Instant>,
     healed: bool,
     /// Authenticated connections that the subject left after the heal.
     replaced: u32,
@@ -114,16 +124,12 @@ impl Outcomes {
     /// The subject came to an end that nobody asked for.
     pub(super) fn died(&mut self, view: &mut View, docket: &mut Docket, message: &str) {
         let now = view.shared.now;
-        let names = |code: crate::protocol::CloseCode| {
-            let message = message.to_lowercase();
-            message.contains(&code.to_string()) || message.contains(&code.meaning().to_lowercase())
-        };
         self.early
             .retain(|early| now - early.at > DEATH_SHOWS_WITHIN);
         match view.shared.presence {
-            Presence::Banned { code, .. } if names(code) => {}
+            Presence::Banned { code, .. } if words::names(message, code) => {}
             _ => {
-                self.has_died = true;
+                self.is_told = true;
                 let expected = "to live on, or to end in good order";
                 let seen = format!("died: {message}");
                 docket.push(outcome("died", Effect::Fails, now, None, seen, expected));
@@ -131,6 +137,130 @@ impl Outcomes {
         }
         view.shared.presence = Presence::Ended { at: now };
         view.release();
+    }
+
+    /// A program came to an end that nobody asked for. `was_ready` is whether it ever was.
+    pub(super) fn exited(
+        &mut self,
+        view: &mut View,
+        docket: &mut Docket,
+        processes: &Processes,
+        (process, status): (u32, ExitStatus),
+        was_ready: bool,
+        fatal: Option<(Instant, CloseCode)>,
+    ) {
+        let now = view.shared.now;
+        // One that ends before anything struck is not blamed for what was to come: it may lack a setting.
+        let is_untouched = !was_ready && !view.faults.iter().any(|fault| fault.has_struck);
+        let is_gone = matches!(
+            view.shared.presence,
+            Presence::Ended { .. } | Presence::Dismissed { .. }
+        );
+        match (fatal, status) {
+            _ if is_untouched => self.has_ended_at_login = true,
+            _ if is_gone => {}
+            (Some(_), ExitStatus::Code(0)) => {}
+            (Some((at, code)), _) if processes.has_named(code, at) => {}
+            (None, ExitStatus::Code(0)) if view.shared.ends == Ends::Stopped => {}
+            (None, ExitStatus::Code(0)) => {
+                self.is_told = true;
+                let said = processes.last_line();
+                let said = said.map_or_else(String::new, |line| format!(", saying `{line}`"));
+                let seen = format!("ended by itself with {status}{said}");
+                let expected = "to go on trying: no fatal code was sent";
+                let mut finding = outcome("gave-up", Effect::Fails, now, None, seen, expected);
+                finding.evidence = processes.evidence(Some(process), LINES);
+                docket.push(finding);
+            }
+            _ => {
+                self.is_told = true;
+                let seen = format!("died: {}", processes.last_words(process, status));
+                let expected = match fatal {
+                    Some((_, code)) => format!(
+                        "to live on, to end with exit code 0, or to say why: {code} ({})",
+                        code.meaning()
+                    ),
+                    None => "to live on, or to end in good order".to_owned(),
+                };
+                let mut finding = outcome("died", Effect::Fails, now, None, seen, expected);
+                finding.evidence = processes.evidence(Some(process), DEATH_LINES);
+                docket.push(finding);
+            }
+        }
+        // The connections of a process end with it.
+        self.early
+            .retain(|early| now - early.at > DEATH_SHOWS_WITHIN);
+        view.shared.presence = Presence::Ended { at: now };
+        view.release();
+    }
+
+    /// A program has ended that was told to stop.
+    pub(super) fn ended_as_told(
+        &self,
+        view: &View,
+        docket: &mut Docket,
+        processes: &Processes,
+        (process, status): (u32, ExitStatus),
+        told: Instant,
+    ) {
+        let now = view.shared.now;
+        let took = show(now - told);
+        match status {
+            ExitStatus::Signal(9) => {
+                // The wait for the gateway's part in a close handshake is not the program's own.
+                let effect = if self.awaits_gateway(view) {
+                    Effect::Shown
+                } else {
+                    Effect::Fails
+                };
+                let seen =
+                    format!("had not ended {took} after it was told to stop, and was killed");
+                let expected = "to end in the grace that it was given";
+                let mut finding = outcome("leak", effect, now, None, seen, expected);
+                finding.evidence = processes.evidence(Some(process), LINES);
+                docket.push(finding);
+            }
+            // A shell reports a signal as 128 and its number.
+            ExitStatus::Code(0 | 129 | 130 | 143) | ExitStatus::Signal(1 | 2 | 15) => {}
+            _ => {
+                let Some(error) = processes.uncaught_since(process, told) else {
+                    return;
+                };
+                let seen = format!("ended with {status} when it was told to stop: {error}");
+                let mut finding = outcome("exit", Effect::Note, now, None, seen, "exit code 0");
+                finding.evidence = processes.evidence(Some(process), LINES);
+                docket.push(finding);
+            }
+        }
+    }
+
+    /// A connection is dropped whose Close the gateway had not answered.
+    pub(super) const fn dropped_unanswered(&mut self, now: Instant) {
+        self.unanswered = Some(now);
+    }
+
+    /// Whether a program that goes to its end may be held up by the gateway.
+    fn awaits_gateway(&self, view: &View) -> bool {
+        let now = view.shared.now;
+        let is_recent = |at: Instant| now - at <= DEATH_SHOWS_WITHIN;
+        let waits = |c: &Connection| c.left.is_some() && c.cut.is_none() || !c.is_clear();
+        let is_slow = view.faults.iter().any(|fault| {
+            fault.has_struck && matches!(fault.scheduled.fault.action, Action::OnClose(_))
+        });
+        view.closes_slowly
+            || is_slow
+            || self.unanswered.is_some_and(is_recent)
+            || view.connections.iter().any(waits)
+    }
+
+    /// What was found and has no evidence yet.
+    pub(super) fn fresh(&mut self) -> impl Iterator<Item = &mut Finding> {
+        self.early.iter_mut().filter(|f| f.evidence.is_empty())
+    }
+
+    /// Whether a program ended before anything could be asked of it.
+    pub(super) const fn has_ended_at_login(&self) -> bool {
+        self.has_ended_at_login
     }
 
     /// The subject came to its end in good order.
@@ -145,7 +275,7 @@ impl Outcomes {
             self.early
                 .retain(|early| now - early.at > DEATH_SHOWS_WITHIN);
             if view.shared.ends == Ends::Recovered {
-                self.gave_up = true;
+                self.is_told = true;
                 let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
                 let seen = format!("stopped by itself{why}");
                 let expected = "to go on trying: no fatal code was sent";
@@ -204,7 +334,8 @@ impl Outcomes {
     /// A connection was accepted: are there too many now?
     pub(super) fn accepted(&mut self, view: &View, number: u32) {
         let shared = &view.shared;
-        if shared.presence != Presence::Running {
+        // Of two processes the one that is about to end may open another connection, and nobody can tell.
+        if shared.presence != Presence::Running || shared.is_disputed() {
             return;
         }
         let is_held = |c: &&Connection| c.is_open() && c.life == shared.life && c.number != number;
@@ -258,27 +389,50 @@ impl Outcomes {
         });
     }
 
-    /// The run is over. Gives a reason why it says nothing, if the recovery could not be watched.
-    pub(super) fn finish(
-        mut self,
-        view: &View,
-        docket: &mut Docket,
-        facts: &RecoveryFacts,
-        last_attempt: Option<Instant>,
-        until: Instant,
-    ) -> Option<String> {
+    /// The run is over: what was left too early has not turned out to be part of a death.
+    pub(super) fn tell_early(&mut self, docket: &mut Docket) {
         if let Some(last) = self.early.last_mut().filter(|_| self.early_more > 0) {
             last.seen = format!("{} (and {} more)", last.seen, self.early_more);
         }
-        for early in self.early {
+        for early in self.early.drain(..) {
             docket.push(early);
         }
-        if view.shared.ends == Ends::Stopped || self.has_died || self.gave_up {
+    }
+
+    /// Whether the subject died or gave up.
+    pub(super) const fn is_told(&self) -> bool {
+        self.is_told
+    }
+
+    /// The recovery is judged. Gives a reason why it says nothing, if the recovery could not be watched.
+    pub(super) fn finish(
+        &self,
+        view: &View,
+        docket: &mut Docket,
+        facts: &RecoveryFacts,
+        ailment: Option<Ailment>,
+        last_attempt: Option<Instant>,
+        until: Instant,
+    ) -> Option<String> {
+        if view.shared.ends == Ends::Stopped || self.is_told {
             return None;
         }
-        if facts.login_failed && !view.faults.iter().any(|fault| fault.has_struck) {
-            return Some("the subject was not READY in time, though nothing had struck".to_owned());
-        }
+        let ailing = match ailment.filter(|_| view.shared.presence == Presence::Running) {
+            Some(Ailment::Ill { seen, at, answers }) => {
+                let expected = match facts.bound {
+                    Some(bound) => format!("to be well again by {bound}"),
+                    None => "to be well".to_owned(),
+                };
+                let mut ill = outcome("health", Effect::Fails, at, None, seen, expected);
+                ill.evidence = answers;
+                docket.push(ill);
+                None
+            }
+            Some(Ailment::Always) => {
+                Some("the subject was not well before anything struck either".to_owned())
+            }
+            None => None,
+        };
         let bound = facts.bound.unwrap_or(Instant::FOREVER);
         let allowed = format!("to be authenticated again by {bound}");
         if let Some(at) = facts.recovered_at {
@@ -291,7 +445,7 @@ impl Outcomes {
                 let expected = format!("by {slow}");
                 docket.push(outcome("slow", Effect::Shown, at, None, seen, expected));
             }
-            return None;
+            return ailing;
         }
         if self.replaced >= LOOP {
             let seen = format!(

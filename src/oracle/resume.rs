@@ -78,7 +78,7 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
     let has_token = fields
         .token
         .is_some_and(|raw| raw.get().starts_with('"') && raw.get() != "\"<token:wrong>\"");
-    let with_session = view.shared.with_session;
+    let (with_session, is_program) = (view.shared.with_session, view.shared.sees_process);
     let session = id.as_deref().and_then(|id| view.session_by_id(id));
     match (&id, seq) {
         _ if !has_token => sent(Rule::R3, docket, "no valid token", "the token of IDENTIFY"),
@@ -147,7 +147,7 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
     }
     if session.dead.is_none() {
         if let Some(seq) = seq.filter(|_| !is_odd) {
-            sequence(session, docket, now, number, seq, is_prompt);
+            sequence(session, docket, now, number, seq, (is_prompt, is_program));
         } else if is_odd {
             docket.found(Rule::D3, super::Effect::Note, now, Some(number), || {
                 (
@@ -185,7 +185,7 @@ fn sequence(
     now: crate::time::Instant,
     number: u32,
     seq: u64,
-    is_prompt: bool,
+    (is_prompt, is_program): (bool, bool),
 ) {
     let replayed = session.cut_replay.take();
     let rule = if replayed.is_some() {
@@ -213,7 +213,7 @@ fn sequence(
         docket.kept(rule);
     }
     session.confirmed = session.confirmed.max(Some(seq));
-    match session.ledger.highest_delivered() {
+    match session.ledger.highest_delivered(now, is_program) {
         Some(delivered) if delivered > seq && is_prompt => {
             broken(
                 docket,
@@ -224,7 +224,7 @@ fn sequence(
         Some(_) => docket.kept(Rule::D5),
         None => {}
     }
-    session.ledger.claim(seq);
+    session.ledger.claim(seq, now);
 }
 
 /// Whose Close it was that ends a session: only the subject's own with 1000 or 1001.

@@ -7,12 +7,12 @@
 //! Times are those of the gateway's end: a frame to the subject is stamped when it is sent, one from it when it has arrived.
 //! Reactions are therefore seen a round trip late, which [`Shared::slack`] allows for.
 
-use super::delivery::Ledger;
+use super::delivery::{Ledger, reported_within};
 use super::heartbeat::Heart;
 use super::rate::Budget;
 use super::rules::Rule;
 use crate::expect::{Allowances, Ends};
-use crate::fault::{Act, Action, Direction, DrawnFault, Event, Lasts, Port, Scope};
+use crate::fault::{Act, Action, Answer, Direction, DrawnFault, Event, Lasts, Port, Scope};
 use crate::protocol::{CloseCode, Opcode};
 use crate::time::{Duration, Instant};
 use crate::trace::{Clock, Header, IdentifyLimit, ScheduledFault};
@@ -20,6 +20,10 @@ use std::collections::VecDeque;
 
 /// A frame and the answer to it cross a link in less than this, unless a fault slows it.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
+/// A program on a machine that it shares with others is late by up to this: its runtime collects garbage, its disk is slow.
+const PROGRAM_LATE: Duration = Duration::from_millis(500);
+/// The end of a process is seen this much later than the end of its connections, or earlier.
+pub(super) const DEATH_SHOWS_WITHIN: Duration = Duration::from_secs(2);
 /// Old sessions that are remembered, to tell when a subject goes back to one of them.
 const SESSIONS_MAX: usize = 16;
 /// Connections that are remembered though one end never ended them.
@@ -68,17 +72,19 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) shards: u32,
     pub(super) ends: Ends,
-    pub(super) sees_delivery: bool,
     /// Whether the subject is a program.
     pub(super) sees_process: bool,
-    /// Whether dispatches are known by the number in their content, as programs report them.
-    pub(super) sees_numbers: bool,
+    /// Whether it reports what it delivers; a program turns it on with its first report.
+    pub(super) sees_delivery: bool,
     pub(super) limit: IdentifyLimit,
     pub(super) presence: Presence,
     /// Counts the subject's lives: what an earlier one left open is not the later one's doing.
     pub(super) life: u32,
     /// Whether this life was handed a session that the trace need not have seen.
     pub(super) with_session: bool,
+    /// Until when a connection may be that of a process that went before: of two programs the gateway cannot tell which one
+    /// has connected. `FOREVER` while such a process lives.
+    pub(super) heritage: Instant,
     timing: Timing,
 }
 
@@ -91,13 +97,13 @@ impl Shared {
             clock: header.clock,
             shards: header.shards.max(1),
             ends: header.ends,
-            sees_delivery: header.sees_delivery,
             sees_process: header.sees_process,
-            sees_numbers: header.sees_delivery && header.sees_process,
+            sees_delivery: header.sees_delivery,
             limit: header.identify_limit,
             presence: Presence::Running,
             life: 0,
             with_session: false,
+            heritage: Instant::ZERO,
             timing: Timing::Kept,
         }
     }
@@ -107,13 +113,39 @@ impl Shared {
         self.epsilon(interval) + ROUND_TRIP
     }
 
-    /// The scheduling slack alone. Timers of a real machine are late by milliseconds.
+    /// The scheduling slack alone. Timers of a real machine are late by milliseconds, those of a program by more.
     pub(super) fn epsilon(&self, interval: Duration) -> Duration {
         let real = match self.clock {
             Clock::Virtual => Duration::ZERO,
+            Clock::Real if self.sees_process => PROGRAM_LATE,
             Clock::Real => Duration::from_millis(10),
         };
         (interval / 20).max(Duration::from_millis(250)) + real
+    }
+
+    /// For how long after a stop a connect may still come that was under way: a signal has to be handled first.
+    pub(super) fn under_way(&self) -> Duration {
+        if self.sees_process && self.clock == Clock::Real {
+            Duration::from_secs(1)
+        } else {
+            self.epsilon(Duration::ZERO) * 2 / 5
+        }
+    }
+
+    /// What was sent this long ago has been received, stored, and used in what the subject sent meanwhile. A program may write a
+    /// heartbeat before it reads what had come in while it was busy.
+    pub(super) fn settle(&self, interval: Duration) -> Duration {
+        let settle = if self.sees_process {
+            3 * SETTLE
+        } else {
+            SETTLE
+        };
+        settle.max(self.slack(interval))
+    }
+
+    /// Whether a connection that is opened now may be that of a process that went before.
+    pub(super) fn is_disputed(&self) -> bool {
+        self.heritage > Instant::ZERO && self.now <= self.heritage
     }
 
     /// Whether the subject is frozen, or was until less than an interval ago: what it does late is not its doing.
@@ -255,6 +287,8 @@ pub(super) struct Connection {
     pub(super) number: u32,
     pub(super) port: Port,
     pub(super) life: u32,
+    /// Whether it may be that of a process that went before.
+    is_disputed: bool,
     pub(super) accepted_at: Instant,
     /// When the upgrade was answered with 101.
     pub(super) upgraded_at: Option<Instant>,
@@ -289,6 +323,7 @@ impl Connection {
             number,
             port,
             life: shared.life,
+            is_disputed: shared.is_disputed(),
             accepted_at: shared.now,
             upgraded_at: None,
             hello: None,
@@ -348,6 +383,11 @@ impl Connection {
         !self.damage.is_deaf && !self.damage.is_unseen
     }
 
+    /// Whether it is that of a process that went before, or may be.
+    pub(super) fn is_foreign(&self, shared: &Shared) -> bool {
+        self.life != shared.life || self.is_disputed && shared.is_disputed()
+    }
+
     /// Whether something that was sent at `sent` had arrived before the subject did what is seen now.
     pub(super) fn had_arrived(&self, sent: Instant, now: Instant) -> bool {
         now - sent >= self.crossing()
@@ -371,7 +411,7 @@ impl Connection {
             Auth::Up { .. } => false,
             Auth::Refused => true,
         };
-        self.life != shared.life
+        self.is_foreign(shared)
             || shared.presence != Presence::Running
             || shared.is_suspended()
             || self.damage.is_struck
@@ -427,7 +467,7 @@ pub(super) struct Session {
     pub(super) ledger: Ledger,
 }
 
-/// Numbers that were sent this long ago have been received, stored, and used in what the subject sent meanwhile.
+/// What was sent this long ago has settled; see [`Shared::settle`].
 const SETTLE: Duration = Duration::from_secs(1);
 
 impl Session {
@@ -449,22 +489,21 @@ impl Session {
         }
     }
 
-    /// A dispatch with this number is on its way; what is sent now is received within the slack.
-    pub(super) fn sent(&mut self, s: u64, now: Instant, slack: Duration) {
+    /// A dispatch with this number is on its way; what is sent now is known after `settle`.
+    pub(super) fn sent(&mut self, s: u64, now: Instant, settle: Duration) {
         if s < self.highest {
             return;
         }
         self.highest = s;
         // As far apart as `floor` looks back: else dispatches that keep coming leave none that is old enough.
-        if now - self.settled[1].0 >= SETTLE.max(slack) {
+        if now - self.settled[1].0 >= settle {
             self.settled = [self.settled[1], (now, s)];
         }
         self.latest = (now, s);
     }
 
     /// The least number that the subject must know of by now.
-    pub(super) fn floor(&self, now: Instant, slack: Duration) -> u64 {
-        let settle = SETTLE.max(slack);
+    pub(super) fn floor(&self, now: Instant, settle: Duration) -> u64 {
         let known = [self.latest, self.settled[1], self.settled[0]];
         let old = known.into_iter().find(|(at, _)| now - *at >= settle);
         old.map_or(0, |(_, s)| s)
@@ -537,6 +576,8 @@ pub(super) struct View {
     /// Which session each of the last connections carried.
     carried: VecDeque<(u32, u32)>,
     serials: u32,
+    /// Whether the gateway takes its time over a Close in the whole run.
+    pub(super) closes_slowly: bool,
     /// No connection owes anything before.
     pub(super) next_due: Instant,
 }
@@ -557,6 +598,7 @@ impl View {
             identifies: VecDeque::new(),
             carried: VecDeque::new(),
             serials: 0,
+            closes_slowly: header.on_close != Answer::AtOnce,
             next_due: Instant::FOREVER,
         }
     }
@@ -617,10 +659,11 @@ impl View {
         let shard = self.connections[place].shard;
         let serial = self.serials;
         self.serials += 1;
+        let within = reported_within(&self.shared);
         let old = self.trail(shard).session.replace(serial);
         if let Some(old) = old.and_then(|old| self.session(old)) {
             old.dead.get_or_insert(Dead::Replaced);
-            old.ledger.abandon(now);
+            old.ledger.abandon(now, within);
         }
         if self.sessions.len() == SESSIONS_MAX {
             self.sessions.remove(0);
@@ -628,6 +671,10 @@ impl View {
         self.sessions
             .push(Session::new(serial, id.to_owned(), shard, s, now));
         self.carries(place, serial);
+        if self.shared.sees_process {
+            // Whatever a program had kept from before, this is the one to go back to.
+            self.shared.with_session = false;
+        }
     }
 
     /// The shard is authenticated.
@@ -707,8 +754,13 @@ impl View {
                 self.forgive();
             }
             Act::Thaw => {
+                // What came in meanwhile is read first, and on a real machine that takes its time.
+                let late = match self.shared.clock {
+                    Clock::Virtual => Duration::ZERO,
+                    Clock::Real => self.shared.slack(self.shared.interval),
+                };
                 self.shared.timing = Timing::Thawed {
-                    until: now + self.shared.interval,
+                    until: now + self.shared.interval + late,
                 };
                 self.forgive();
             }
@@ -722,7 +774,8 @@ impl View {
         if self.shared.presence != Presence::Running {
             self.new_life();
         }
-        self.shared.with_session = with_session;
+        // A program may have kept a session on disk, that of an earlier run included.
+        self.shared.with_session = with_session || self.shared.sees_process;
     }
 
     fn new_life(&mut self) {
@@ -730,8 +783,14 @@ impl View {
         self.shared.life += 1;
         self.shared.presence = Presence::Running;
         self.forgive();
+        let (is_cut_off, within) = (self.shared.sees_process, reported_within(&self.shared));
         for session in &mut self.sessions {
-            session.ledger.abandon(now);
+            if is_cut_off {
+                // What a process had not reported when it was made to end, it cannot report any more.
+                session.ledger.forget();
+            } else {
+                session.ledger.abandon(now, within);
+            }
         }
         for trail in &mut self.trails {
             (trail.loss, trail.failed, trail.refused) = (None, 0, 0);

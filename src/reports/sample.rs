@@ -58,6 +58,7 @@ pub(super) fn judgement() -> Judgement {
     Judgement {
         verdict: Verdict::Violates,
         reasons: Vec::new(),
+        evidence: Vec::new(),
         findings: vec![
             Finding {
                 kind: FindingKind::Rule,

@@ -292,6 +292,7 @@ fn not_judged(header: Header, reason: String) -> Outcome {
     let judgement = Judgement {
         verdict: Verdict::NotJudged,
         reasons: vec![reason],
+        evidence: Vec::new(),
         findings: Vec::new(),
         rules: Vec::new(),
         not_judged: Vec::new(),

@@ -2,4 +2,5 @@
 //! runs, which only the whole crate can make: `tests/it/rules.rs`.
 
 mod outcomes;
+mod programs;
 mod tape;

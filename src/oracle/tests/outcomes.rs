@@ -5,7 +5,7 @@ use crate::expect::{Ends, Expected};
 use crate::fault::{Act, Action, Count, Direction, Event, Port};
 use crate::oracle::{Effect, FindingKind, Verdict};
 use crate::time::Duration;
-use crate::trace::{Delivery, Seen, Side};
+use crate::trace::{Delivery, Phase, Seen, Side};
 
 fn edit(edit: impl FnOnce(&mut Tape)) -> Tape {
     let mut tape = Tape::conforming();
@@ -44,6 +44,22 @@ fn a_death_fails_with_its_last_words() {
         ["died at 200.000s: died: uncaught: zombie; expected to live on, or to end in good order"]
     );
     assert_eq!(failing(&tape), ["died"]);
+}
+
+/// Who has died opens no further connection: that is no second finding.
+#[test]
+fn after_a_death_a_count_that_is_not_as_expected_is_told_and_does_not_fail() {
+    let tape = edit(|t| {
+        t.header.expect.connections = Some(Expected::AnyOf(vec![9]));
+        t.without(|at, _| at > 200_000);
+        died(t, 200_000, "uncaught: zombie");
+        t.see(210_000, Seen::Phase(Phase::Over));
+        t.see(210_001, Seen::End { is_complete: true });
+    });
+    assert_eq!(failing(&tape), ["died"]);
+    let notes = tape.judged().findings;
+    let note = notes.iter().find(|finding| finding.id == "connections");
+    assert_eq!(note.map(|finding| finding.effect), Some(Effect::Note));
 }
 
 /// A process is seen to end after its connections: that is one thing, not two.
