@@ -11,15 +11,18 @@ mod gateway_side;
 mod http;
 mod listener;
 mod pipe;
+pub mod process;
 mod record;
 pub mod run;
 #[cfg(test)]
 mod sockets;
 mod subject_side;
+pub mod supervisor;
 mod timers;
 mod transport;
 mod wake;
 mod wall;
+mod wire;
 
 use std::io;
 use std::sync::Arc;
