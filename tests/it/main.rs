@@ -15,4 +15,6 @@ mod rules;
 mod runs;
 mod sound;
 mod stop;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod sweep;
