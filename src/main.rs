@@ -7,7 +7,7 @@
 
 use clap::Parser as _;
 use gwtool::cmd::failure::Failure;
-use gwtool::cmd::{self, Cli, exit, output};
+use gwtool::cmd::{self, Cli, Command, exit, output};
 use gwtool::net::Interrupt;
 use std::process::{self, ExitCode};
 use std::thread;
@@ -30,7 +30,10 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let interrupt = Interrupt::default();
-    watch_ctrl_c(interrupt.clone());
+    // A supervisor has signals of its own to watch.
+    if !matches!(cli.command, Command::Supervise) {
+        watch_ctrl_c(interrupt.clone());
+    }
     ExitCode::from(match cmd::run(cli, &interrupt) {
         Ok(code) => code,
         Err(Failure::StdoutClosed) => exit::DONE,

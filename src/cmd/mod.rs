@@ -15,6 +15,7 @@ pub mod pool;
 pub mod rules;
 pub mod scenarios;
 pub mod sinks;
+pub mod supervise;
 
 use crate::net::Interrupt;
 use clap::{ArgAction, Parser, Subcommand};
@@ -79,6 +80,9 @@ pub enum Command {
     Rules(rules::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Look after programs for gwtool, which starts this itself
+    #[command(hide = true)]
+    Supervise,
 }
 
 /// Does what the arguments say. `stop` turns true when the user wants it to end (Ctrl-C).
@@ -90,6 +94,7 @@ pub fn run(cli: Cli, stop: &Interrupt) -> Result<u8, Failure> {
         Command::Scenarios(args) => scenarios::run(args, shared),
         Command::Rules(args) => rules::run(args, shared),
         Command::Completions(args) => completions::run(&args, shared),
+        Command::Supervise => supervise::run(),
     }
 }
 
@@ -107,6 +112,7 @@ mod tests {
     fn commands_that_are_not_built_are_absent() {
         let mut names: Vec<String> = Cli::command()
             .get_subcommands()
+            .filter(|command| !command.is_hide_set())
             .map(|command| command.get_name().to_owned())
             .collect();
         names.sort();

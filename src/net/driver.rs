@@ -10,10 +10,10 @@
 
 use super::gateway_side::{Door, GatewaySide, SubjectAct};
 use super::pipe;
-use super::process::Signal;
 use super::program_side::ProgramSide;
 use super::record::Recorder;
 use super::subject_side::{Notice, SubjectSide, Want};
+use super::supervisor::Signal;
 use super::transport::Transport;
 use super::wake::{Key, Queue};
 use crate::fault::{Act, Kept, Port};

@@ -20,12 +20,13 @@ pub mod run;
 #[cfg(test)]
 mod sockets;
 mod subject_side;
-mod supervisor;
+pub mod supervisor;
 mod timers;
 pub mod tls;
 mod transport;
 mod wake;
 mod wall;
+mod wire;
 
 use std::io;
 use std::sync::Arc;

@@ -7,8 +7,9 @@
 use super::RunError;
 use super::evidence::Evidence;
 use super::http;
-use super::process::{Order, Report, Signal, Stream, Supervisor};
+use super::process::Supervisor;
 use super::record::Recorder;
+use super::supervisor::{Order, Report, Signal, Stream};
 use super::wake::{self, Key, Queue};
 use crate::subjects::program::{HealthCheck, Probe, Program};
 use crate::time::{Duration, Instant};
@@ -131,7 +132,7 @@ impl ProgramSide {
     // ---- What is done to it -------------------------------------------------------------------------------------------
 
     fn order(&mut self, order: Order) {
-        self.supervisor.order(order);
+        self.supervisor.order(&order);
         self.waker.wake_by_ref();
     }
 

@@ -63,13 +63,15 @@ const FORBIDDEN: &[&str] = &[
     "rand::",
 ];
 
-/// Crates that are at home in one place only: the crate, and how the files begin that may name it.
+/// Crates and calls that are at home in one place only: what it is, and how the files begin that may name it.
 const AT_HOME: &[(&str, &[&str])] = &[
     ("toml::", &["scenarios/load"]),
     ("clap", &["cmd", "main.rs"]),
     ("indicatif", &["cmd"]),
     ("tracing_subscriber", &["main.rs"]),
     ("quick_junit", &["reports/junit.rs"]),
+    ("rustix::", &["net/supervisor"]),
+    (".spawn()", &["net/process", "net/supervisor"]),
     ("process::exit", &["main.rs"]),
 ];
 

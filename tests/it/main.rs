@@ -15,5 +15,7 @@ mod rules;
 mod runs;
 mod sound;
 mod stop;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod sweep;
 mod wire;

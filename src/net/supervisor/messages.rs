@@ -90,7 +90,7 @@ pub enum Report {
         child: u32,
         /// Where.
         stream: Stream,
-        /// How many were left out since the last line that was told for its own sake, and not for what it begins with.
+        /// How many, within a second.
         lines: u64,
     },
     /// A program is over, and what it had written has been told. What it started may still be there, and may still write.

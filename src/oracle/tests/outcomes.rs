@@ -243,7 +243,7 @@ fn no_attempt_at_all_is_giving_up() {
 fn replacing_sound_connections_to_the_end_is_a_loop() {
     let tape = then(|t| {
         t.rst(LOST, 1, Side::Gateway);
-        t.see(LOST, Seen::Phase(crate::trace::Phase::Healed));
+        t.see(LOST, Seen::Phase(Phase::Healed));
         for n in 2..6 {
             let at = LOST + u64::from(n) * 20_000;
             t.accept(at, n, Port::Resume)
@@ -263,7 +263,7 @@ fn replacing_sound_connections_to_the_end_is_a_loop() {
 #[test]
 fn a_shown_token_fails_even_after_the_watch() {
     let mut tape = Tape::conforming();
-    tape.see(OVER, Seen::Phase(crate::trace::Phase::Over));
+    tape.see(OVER, Seen::Phase(Phase::Over));
     let place = "standard output".to_owned();
     tape.see(OVER + 1_000, Seen::TokenShown { place });
     assert_eq!(failing(&tape), ["token"]);
@@ -538,7 +538,7 @@ fn tls_that_fails_is_a_reason_to_leave_and_why_there_was_no_login() {
 #[test]
 fn nothing_is_judged_after_the_watch() {
     let tape = edit(|t| {
-        t.see(OVER - 10_000, Seen::Phase(crate::trace::Phase::Over));
+        t.see(OVER - 10_000, Seen::Phase(Phase::Over));
         t.leave(OVER - 9_000, 2, 4000)
             .accept(OVER - 8_000, 3, Port::Main);
     });

@@ -1,2 +1,0 @@
-//! Provisional.
-pub(super) mod messages;
