@@ -15,6 +15,7 @@ mod docket;
 mod expectations;
 mod heartbeat;
 mod identify;
+pub mod names;
 mod outcomes;
 mod rate;
 mod reconnect;

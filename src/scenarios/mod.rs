@@ -1,8 +1,10 @@
 //! Scenarios: what the catalogue and a user's own files say, and runs of them.
 
 pub mod catalogue;
+mod document;
 pub mod load;
 pub mod outcome;
+pub mod roster;
 #[allow(
     clippy::disallowed_methods,
     reason = "it measures how long a run took on the wall clock"
