@@ -36,6 +36,14 @@ pub enum RunError {
     /// The operating system gave no event queue.
     #[error("failed to set up the event loop")]
     Runtime(#[source] io::Error),
+    /// The program under test could not be started.
+    #[error("failed to start `{program}`: {why}")]
+    Start {
+        /// What was to be started: the first word of the command.
+        program: String,
+        /// What the operating system said.
+        why: String,
+    },
 }
 
 /// A wish that runs end now; shared by everything that runs.

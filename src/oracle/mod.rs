@@ -187,6 +187,8 @@ pub struct Judge {
     progress: Progress,
     /// The latest that gwtool's own timers were, where that may have spoilt the run.
     noise: Option<Duration>,
+    /// Findings that fail nothing, by their ids.
+    known: Vec<(String, Accepted)>,
 }
 
 /// How far the watch is.
@@ -216,12 +218,19 @@ impl Judge {
             watch: Watch::On,
             progress: Progress::new(header),
             noise: None,
+            known: Vec::new(),
         }
     }
 
     /// Whether gwtool's own timers were so late that the run may say nothing of the subject.
     pub const fn is_noisy(&self) -> bool {
         self.noise.is_some()
+    }
+
+    /// The same, told which findings are known, by their ids: these do not fail the run.
+    #[must_use]
+    pub fn accepting(self, known: Vec<(String, Accepted)>) -> Self {
+        Self { known, ..self }
     }
 
     /// Everything that is to be said.
@@ -276,7 +285,11 @@ impl Judge {
             let late = crate::time::show(late);
             gaps.push(format!("gwtool's own timers were late by up to {late}"));
         }
-        let (findings, rules) = self.docket.close();
+        let (mut findings, rules) = self.docket.close();
+        for finding in findings.iter_mut().filter(|f| f.effect != Effect::Note) {
+            let known = self.known.iter().find(|(id, _)| *id == finding.id);
+            finding.accepted = known.map(|(_, why)| why.clone());
+        }
         let (verdict, reasons) = verdict::weigh(&findings, &self.view.faults, gaps);
         Judgement {
             verdict,

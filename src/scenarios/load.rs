@@ -201,7 +201,7 @@ impl SelectError {
     }
 }
 
-impl<'t> Table<'t> {
+impl Table<'_> {
     /// The same with another table's keys laid over it; `expect` merges, everything else replaces.
     fn under(&self, over: &Self) -> Self {
         let mut laid = self.clone();

@@ -1,5 +1,6 @@
 //! Scenarios: what the catalogue and a user's own files say, and runs of them.
 
+pub mod acceptance;
 pub mod catalogue;
 mod document;
 pub mod load;
@@ -12,7 +13,7 @@ pub mod roster;
 pub mod runner;
 pub mod schema;
 
-pub use outcome::Outcome;
+pub use outcome::{Ending, Outcome};
 
 use crate::expect::{Ends, Expectations};
 use crate::fault::{FaultSpec, OnClose};

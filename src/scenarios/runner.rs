@@ -1,8 +1,8 @@
 //! One run of a scenario with a subject and a seed: everything is drawn, set up, run, and judged.
 
-use super::{Outcome, Scenario};
-use crate::expect::Allowances;
-use crate::fault::{Lasts, Trigger};
+use super::{Ending, Outcome, Scenario};
+use crate::expect::{Accepted, Allowances};
+use crate::fault::{Act, Action, Kept, Lasts, Trigger};
 use crate::faults::schedule;
 use crate::machine::Endpoints;
 use crate::net::run::{Setup, run as run_engine};
@@ -10,11 +10,12 @@ use crate::net::{Interrupt, RunError};
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
 use crate::protocol::Token;
 use crate::seed::{Draw, Seed, Stream};
-use crate::subjects::{Need, Subject};
+use crate::subjects::{Need, Settings, Subject};
 use crate::time::{Duration, Span, SpanRange};
 use crate::trace::{
     Clock, Entry, Header, IdentifyLimit, Observer, ScheduledFault, VERSION, Vantage,
 };
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 /// The heartbeat interval where nobody gives one: Discord's own in virtual time; in real time somebody waits for the result.
@@ -56,9 +57,28 @@ pub struct Plan {
     pub schedule: Option<Vec<ScheduledFault>>,
 }
 
-/// Runs in real time side by side, and those that have to be alone.
+/// What runs share: those in real time are made side by side, but some have to be alone.
 #[derive(Debug, Default)]
-pub struct Machine(RwLock<()>);
+pub struct Machine {
+    alone: RwLock<()>,
+    /// gwtool's own executable, which looks after the programs that are started. Without it no program can be.
+    supervisor: Option<PathBuf>,
+}
+
+impl Machine {
+    /// One that can start programs: `supervisor` is gwtool's own executable.
+    pub fn new(supervisor: PathBuf) -> Self {
+        Self {
+            supervisor: Some(supervisor),
+            ..Self::default()
+        }
+    }
+
+    /// gwtool's own executable, where it is known.
+    pub const fn supervisor(&self) -> Option<&PathBuf> {
+        self.supervisor.as_ref()
+    }
+}
 
 impl Plan {
     /// Why the scenario says nothing about this subject at this interval, if it does not.
@@ -73,12 +93,40 @@ impl Plan {
                 "it needs a heartbeat interval of at least {least}, and it is {is}"
             ));
         }
-        let missing = self
-            .scenario
-            .needs
-            .iter()
-            .find(|need| !self.subject.can(**need))?;
-        Some(format!("it needs a subject {}", missing.words()))
+        let needs = &self.scenario.needs;
+        if let Some(missing) = needs.iter().find(|need| !self.subject.can(**need)) {
+            return Some(format!("it needs a subject {}", missing.words()));
+        }
+        self.subject.program()?;
+        if self.scenario.settings != Settings::default() {
+            let why = "it gives the subject settings of its own, which a program cannot be told";
+            return Some(why.to_owned());
+        }
+        let keeps_session = |action: &Action<_>| {
+            matches!(
+                action,
+                Action::Subject {
+                    act: Act::Start | Act::Restart,
+                    session: Kept::Kept,
+                    ..
+                }
+            )
+        };
+        let mut faults = self.scenario.faults.iter();
+        let why = "it hands the subject its old session, which a new process does not have";
+        faults
+            .any(|fault| keeps_session(&fault.action))
+            .then(|| why.to_owned())
+    }
+
+    /// Findings of this run that are known, by their ids.
+    fn known(&self) -> Vec<(String, Accepted)> {
+        let program = self.subject.program();
+        let accepted = program.into_iter().flat_map(|program| &program.accepted);
+        accepted
+            .filter(|one| one.covers(&self.scenario.name))
+            .map(|one| (one.finding.clone(), one.why.clone()))
+            .collect()
     }
 
     /// How long a login may take with these allowances.
@@ -188,15 +236,18 @@ pub fn run(
 ) -> Result<Outcome, RunError> {
     let setup = plan.setup();
     if let Some(reason) = plan.not_judged() {
-        return Ok(not_judged(setup.header, reason));
+        return Ok(unseen(setup.header, Verdict::NotJudged, reason));
     }
     let mut repeats = 0;
     loop {
         let outcome = if repeats == 0 {
-            let _together = machine.0.read().unwrap_or_else(PoisonError::into_inner);
+            let _together = machine.alone.read().unwrap_or_else(PoisonError::into_inner);
             once(plan, &setup, observers, interrupt)?
         } else {
-            let _alone = machine.0.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = machine
+                .alone
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             once(plan, &setup, observers, interrupt)?
         };
         if !outcome.1 || repeats == REPEATS_MAX || interrupt.is_raised() {
@@ -221,7 +272,7 @@ fn once(
     interrupt: &Interrupt,
 ) -> Result<(Outcome, bool), RunError> {
     let started = std::time::Instant::now();
-    let mut judge = Judge::new(&setup.header);
+    let mut judge = Judge::new(&setup.header).accepting(plan.known());
     let mut entries: Vec<Entry> = Vec::new();
     for observer in observers.iter_mut() {
         observer.begin(&setup.header);
@@ -243,7 +294,14 @@ fn once(
             Subject::Program(_) => unreachable!("programs are started by the engine"),
         }
     };
-    run_engine(setup, factory, all, interrupt)?;
+    let ran = run_engine(setup, factory, all, interrupt)?;
+    let ending = if ran.is_complete {
+        Ending::Complete
+    } else if interrupt.is_raised() {
+        Ending::Interrupted
+    } else {
+        Ending::TimedOut
+    };
     let is_noisy = judge.is_noisy();
     let judgement = judge.finish();
     let outcome = Outcome {
@@ -251,14 +309,25 @@ fn once(
         judgement,
         entries,
         took: started.elapsed(),
+        ending,
         repeats: 0,
     };
     Ok((outcome, is_noisy))
 }
 
-fn not_judged(header: Header, reason: String) -> Outcome {
+/// What comes of a plan that is not run, since the subject was not well before anything was done to it.
+pub fn not_run(plan: &Plan, reason: String) -> Outcome {
+    let header = plan.setup().header;
+    Outcome {
+        ending: Ending::NotMade,
+        ..unseen(header, Verdict::Inconclusive, reason)
+    }
+}
+
+/// An outcome without a run.
+fn unseen(header: Header, verdict: Verdict, reason: String) -> Outcome {
     let judgement = Judgement {
-        verdict: Verdict::NotJudged,
+        verdict,
         reasons: vec![reason],
         findings: Vec::new(),
         rules: Vec::new(),
@@ -271,6 +340,7 @@ fn not_judged(header: Header, reason: String) -> Outcome {
         judgement,
         entries: Vec::new(),
         took: Duration::ZERO,
+        ending: Ending::Complete,
         repeats: 0,
     }
 }
@@ -284,5 +354,122 @@ impl Need {
             Self::Delivery => "that reports what it delivered",
             Self::Process => "that is a program",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenarios::{catalogue, load};
+    use crate::subjects::Name;
+    use crate::subjects::program::{Acceptance, Program};
+    use std::sync::Arc;
+
+    fn scenario(text: &str) -> Scenario {
+        let text = format!("[mine]\nsummary = \"\"\n{text}\n");
+        let mut all = load::load(&text, "mine.toml", Clock::Virtual)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        all.remove(0)
+    }
+
+    fn program() -> Program {
+        Program::new(vec!["bot".to_owned()])
+    }
+
+    fn plan(scenario: Scenario, subject: Subject) -> Plan {
+        Plan {
+            scenario,
+            subject,
+            seed: Seed(1),
+            clock: Clock::Virtual,
+            interval: usual_interval(Clock::Virtual),
+            timeout: None,
+            keep_entries: false,
+            schedule: None,
+        }
+    }
+
+    fn why(scenario: Scenario) -> Option<String> {
+        plan(scenario, Subject::Program(Arc::new(program()))).not_judged()
+    }
+
+    #[test]
+    fn what_a_program_cannot_be_told_is_not_judged() {
+        let settings = || scenario("settings = { attempts = 3 }");
+        assert_eq!(
+            why(settings()).as_deref(),
+            Some("it gives the subject settings of its own, which a program cannot be told")
+        );
+        assert_eq!(plan(settings(), Name::Gwtool.into()).not_judged(), None);
+        let restart = |keys: &str| {
+            scenario(&format!(
+                "fault = [{{ at = \"1I\", do = \"subject\", act = \"restart\"{keys} }}]"
+            ))
+        };
+        assert_eq!(
+            why(restart("")).as_deref(),
+            Some("it hands the subject its old session, which a new process does not have")
+        );
+        assert_eq!(why(restart(", session = \"none\"")), None);
+        assert_eq!(
+            why(scenario("needs = [\"commands\"]")).as_deref(),
+            Some("it needs a subject whose application can be told to send commands")
+        );
+        assert_eq!(why(catalogue::control(Clock::Virtual)), None);
+    }
+
+    #[test]
+    fn a_run_knows_what_is_accepted_in_its_scenario_only() {
+        let acceptance = |scenario: &str, finding: &str| Acceptance {
+            scenario: scenario.to_owned(),
+            finding: finding.to_owned(),
+            why: Accepted {
+                reason: "known".to_owned(),
+                link: None,
+            },
+        };
+        let program = Program {
+            accepted: vec![acceptance("mine", "died"), acceptance("flap", "hung")],
+            ..program()
+        };
+        let known = plan(scenario(""), Subject::Program(Arc::new(program))).known();
+        let ids: Vec<&str> = known.iter().map(|(id, _)| &**id).collect();
+        assert_eq!(ids, ["died"]);
+        assert!(plan(scenario(""), Name::Gwtool.into()).known().is_empty());
+    }
+
+    #[test]
+    fn the_control_run_is_short_and_a_sound_subject_conforms() {
+        for subject in Name::ALL {
+            let plan = plan(catalogue::control(Clock::Virtual), subject.into());
+            let outcome = run(&plan, &mut [], &Machine::default(), &Interrupt::default())
+                .expect("the run is made");
+            let Judgement {
+                verdict,
+                reasons,
+                watched,
+                ..
+            } = outcome.judgement;
+            assert_eq!(
+                (verdict, reasons),
+                (Verdict::Conforms, Vec::new()),
+                "{subject}"
+            );
+            assert_eq!(outcome.ending, Ending::Complete);
+            assert!(
+                watched < plan.interval * 5,
+                "{subject} was watched {watched:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_interrupted_is_not_complete() {
+        let stop = Interrupt::default();
+        stop.raise();
+        let plan = plan(catalogue::control(Clock::Virtual), Name::Gwtool.into());
+        let outcome = run(&plan, &mut [], &Machine::default(), &stop).expect("the run is made");
+        assert_eq!(outcome.ending, Ending::Interrupted);
+        assert_eq!(outcome.judgement.verdict, Verdict::Inconclusive);
     }
 }
