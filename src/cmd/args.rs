@@ -16,10 +16,9 @@ pub enum Format {
 }
 
 /// What `--time` takes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Time {
     /// gwtool's own clock, which jumps from one deadline to the next.
-    #[default]
     Virtual,
     /// The machine's clock, over loopback TCP.
     Real,
@@ -41,6 +40,8 @@ pub enum ReportFormat {
     Json,
     /// `junit`: for CI.
     Junit,
+    /// `markdown`: a matrix of scenarios by subjects, for documentation.
+    Markdown,
     /// `trace`: everything that was seen, one JSON value a line.
     Trace,
 }
@@ -71,11 +72,13 @@ pub enum ArgError {
     },
     /// There is no `=`.
     #[error(
-        "expected FORMAT=PATH, found `{0}`\nhint: write `json=report.json`, `junit=report.xml` or `trace=run.ndjson`"
+        "expected FORMAT=PATH, found `{0}`\nhint: write `json=report.json`, `junit=report.xml`, `markdown=matrix.md` or `trace=run.ndjson`"
     )]
     NoReport(String),
     /// There is no such format.
-    #[error("unknown report format `{0}`\nhint: the formats are `json`, `junit` and `trace`")]
+    #[error(
+        "unknown report format `{0}`\nhint: the formats are `json`, `junit`, `markdown` and `trace`"
+    )]
     ReportFormat(String),
     /// There is no path behind the `=`.
     #[error("expected a path behind `{0}=`")]
@@ -113,7 +116,7 @@ pub fn interval(text: &str) -> Result<Duration, ArgError> {
     }
 }
 
-/// `json=PATH`, `junit=PATH` or `trace=PATH`.
+/// `json=PATH`, `junit=PATH`, `markdown=PATH` or `trace=PATH`.
 pub fn report(text: &str) -> Result<ReportArg, ArgError> {
     let (format, path) = text
         .split_once('=')
@@ -121,6 +124,7 @@ pub fn report(text: &str) -> Result<ReportArg, ArgError> {
     let known = match format {
         "json" => ReportFormat::Json,
         "junit" => ReportFormat::Junit,
+        "markdown" => ReportFormat::Markdown,
         "trace" => ReportFormat::Trace,
         other => return Err(ArgError::ReportFormat(other.to_owned())),
     };

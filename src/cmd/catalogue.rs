@@ -40,7 +40,7 @@ impl Choice {
         let Some(file) = &self.file else {
             return Ok(shipped);
         };
-        let text = read(file)?;
+        let text = read(file, "scenario")?;
         let own = load(&text, file, clock, color)?;
         load::merge(shipped, own).map_err(|error| refused(&error))
     }
@@ -60,32 +60,36 @@ pub fn refused(error: &SelectError) -> Failure {
     Failure::of(error).hint(error.hint())
 }
 
-/// A longer file is no scenario file, and might have no end. The shipped catalogue takes a tenth of it.
+/// A longer file is none of ours, and might have no end. The shipped catalogue takes a tenth of it.
 const SIZE_MAX: u64 = 256 * 1024;
 
-/// The text of a scenario file.
-pub fn read(file: &Path) -> Result<String, Failure> {
+/// The text of a file of scenarios or subjects: `what` is one of them, as the flag that names the file has it.
+pub fn read(file: &Path, what: &str) -> Result<String, Failure> {
+    let example = match what {
+        "scenario" => "`gwtool scenarios show flap` prints one",
+        _ => "`[my-bot]`, with `command = [\"node\", \"bot.mjs\"]` below",
+    };
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|file| file.take(SIZE_MAX + 1).read_to_end(&mut bytes));
     read.map_err(|error| {
-        Failure::file("read the scenario file", file, &error)
-            .hint("`gwtool scenarios show flap` prints a scenario to begin with")
+        Failure::file(&format!("read the {what} file"), file, &error)
+            .hint(format!("one to begin with: {example}"))
     })?;
     if bytes.len() as u64 > SIZE_MAX {
         return Err(Failure::new(format!(
-            "expected a scenario file of at most {} KiB, found more in `{}`",
+            "expected a {what} file of at most {} KiB, found more in `{}`",
             SIZE_MAX / 1024,
             file.display()
         ))
-        .hint("divide it: `--scenarios` takes one file at a time"));
+        .hint(format!("divide it: `--{what}s` takes one file at a time")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
         Failure::new(format!(
-            "expected UTF-8 text in the scenario file `{}`, found other bytes at offset {place}",
+            "expected UTF-8 text in the {what} file `{}`, found other bytes at offset {place}",
             file.display()
         ))
-        .hint("a scenario file is TOML; `gwtool scenarios show flap` prints one")
+        .hint(format!("a {what} file is TOML: {example}"))
     })
 }
 

@@ -1,31 +1,36 @@
 //! `gwtool chaos`: scenarios against subjects, judged.
 //!
-//! Arguments become a list of jobs, scenarios by subjects in the order of the catalogue; jobs run on threads; what came of them
-//! becomes a report, which goes to files and to stdout, and the exit code.
+//! Arguments become a list of jobs (`plan`), control runs of programs first, then scenarios by subjects in the order of the
+//! catalogue; jobs run on threads; what came of them becomes a report, which goes to files and to stdout, and the exit code.
 
-use super::args::{Format, ReportArg, Time, duration, interval, report, shell_word};
+mod plan;
+
+use self::plan::{Plan, Planned, START_HINT};
+use super::args::{Format, ReportArg, Time, duration, interval, report};
 use super::catalogue::Choice;
 use super::failure::Failure;
-use super::sinks::{RunName, Sinks, TraceFile};
+use super::pool::{Item, News, Way};
+use super::sinks::{Sinks, TraceFile};
 use super::{Shared, exit, output, pool};
-use crate::net::Interrupt;
+use crate::net::{Interrupt, RunError};
 use crate::oracle::Verdict;
+use crate::progress::Progress;
 use crate::reports::terminal::{self, Rows};
 use crate::reports::timeline::{Detail, Timeline};
-use crate::reports::{Report, Run, Totals, plural, verdict};
-use crate::scenarios::{Outcome, Scenario, runner};
+use crate::reports::{Control, Report, Run, Stale, failing_ids, plural, verdict};
+use crate::scenarios::{Outcome, acceptance, runner};
 use crate::seed::Seed;
-use crate::subjects::{Name, Subject};
-use crate::time::{Duration, show};
-use crate::trace::{Clock, Entry, Header, Observer, Reader};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use crate::subjects::Name;
+use crate::time::{Duration, Instant as Moment};
+use crate::trace::{Clock, Entry, Header, Observer, Seen};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::fs::File;
-use std::io::BufReader;
+use std::collections::{BTreeMap, VecDeque};
+use std::env;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
@@ -33,6 +38,12 @@ use std::time::Instant;
 const JOBS_REAL: usize = 8;
 /// In virtual time the timeline is written in pieces of about this size.
 const PIECE: usize = 16 * 1024;
+/// How often documents are written while runs in real time go on.
+const INTERIM: Duration = Duration::from_secs(1);
+/// How much longer than its own grace the end of a program is waited for: its trace and its verdict have to be written.
+const AFTER_GRACE: Duration = Duration::from_secs(3);
+/// How many of the last lines of a control run are told.
+const PRINTED: usize = 10;
 
 /// What `chaos` takes.
 #[derive(Debug, clap::Args)]
@@ -40,18 +51,22 @@ pub struct Args {
     /// Run this scenario: a name, a name with all its variants, or an alias (may be repeated) [default: all]
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
-    /// What to test (may be repeated) [default: gwtool]
-    #[arg(long = "subject", value_name = "NAME", value_parser = subject())]
-    subjects: Vec<Name>,
+    /// What to test: a name of gwtool's own or of the subject file (may be repeated) [default: gwtool, or all of the
+    /// subject file]
+    #[arg(long = "subject", value_name = "NAME", value_parser = Subjects, hide_possible_values = true)]
+    subjects: Vec<String>,
+    /// Programs to test, by name, from a TOML file
+    #[arg(long = "subjects", value_name = "FILE")]
+    subjects_file: Option<PathBuf>,
     /// Where all that is left to chance comes from [default: drawn, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<Seed>,
-    /// Whose clock
-    #[arg(long, value_enum, default_value_t)]
-    time: Time,
     /// Serve the gateway and its REST over TLS, with an authority made for the run (in real time only)
     #[arg(long)]
     tls: bool,
+    /// Whose clock [default: virtual; with a program real]
+    #[arg(long, value_enum)]
+    time: Option<Time>,
     /// The heartbeat interval I [default: the scenario's, else 41.25s in virtual and 2s in real time]
     #[arg(long, value_name = "DUR", value_parser = interval, allow_hyphen_values = true)]
     interval: Option<Duration>,
@@ -66,10 +81,10 @@ pub struct Args {
     /// Stop at the first run that fails
     #[arg(long)]
     fail_fast: bool,
-    /// Let broken SHOULD rules and slow recoveries fail as well
+    /// Let broken SHOULD rules, slow recoveries and acceptances of what is no longer seen fail as well
     #[arg(long)]
     strict: bool,
-    /// Write a report: json, junit or trace (may be repeated)
+    /// Write a report: json, junit, markdown or trace (may be repeated)
     #[arg(long = "report", value_name = "FORMAT=PATH", value_parser = report)]
     reports: Vec<ReportArg>,
     /// Take the scenario's name, seed, clock, I and the drawn schedule from a trace
@@ -79,209 +94,108 @@ pub struct Args {
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Do not run a program where nothing happens before its first scenario, to see that it is well at all
+    #[arg(long)]
+    no_control: bool,
+    /// What the program behind `--` is called in results [default: made of its command]
+    #[arg(long, value_name = "NAME", requires = "command",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
+    /// Ask the program behind `--` whether it is well: a URL that answers 2xx, or a command for `sh -c` that exits with 0
+    #[arg(long, value_name = "URL|CMD", requires = "command",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    health: Option<String>,
+    /// The time between two such questions [default: I, and 1s at least]
+    #[arg(long, value_name = "DUR", requires = "health", value_parser = duration, allow_hyphen_values = true)]
+    health_every: Option<Duration>,
+    /// How long an answer to one may take [default: 5s]
+    #[arg(long, value_name = "DUR", requires = "health", value_parser = duration, allow_hyphen_values = true)]
+    health_within: Option<Duration>,
+    /// How long the program behind `--` may take to end after SIGTERM before it is killed [default: 5s]
+    #[arg(long, value_name = "DUR", requires = "command", value_parser = duration, allow_hyphen_values = true)]
+    grace: Option<Duration>,
+    /// A program to test and its arguments; it finds the gateway in `GWTOOL_GATEWAY_URL` and `GWTOOL_API_URL`
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
 }
 
-/// Subjects by name, so that a wrong one is answered with the right ones.
-fn subject() -> impl TypedValueParser<Value = Name> {
-    let names = Name::ALL.iter().map(ToString::to_string);
-    PossibleValuesParser::new(names).try_map(|name| name.parse::<Name>())
+/// Any name, since a subject file may have it; completions know gwtool's own.
+#[derive(Debug, Clone)]
+struct Subjects;
+
+impl TypedValueParser for Subjects {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = Name::ALL
+            .iter()
+            .map(|name| PossibleValue::new(name.as_str()));
+        Some(Box::new(names))
+    }
 }
 
 /// Runs, reports, and says how it ended.
 pub fn run(args: &Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure> {
     let began = Instant::now();
     let plan = Plan::of(args, shared)?;
-    let sinks = Sinks::open(&args.reports, &plan.names())?;
+    let mut sinks = Sinks::open(&args.reports, &plan.names())?;
     announce(&plan, args.format, shared)?;
 
-    let planned = plan.jobs.len();
-    let done = perform(plan, args, &sinks, shared, stop);
-    let report = Report {
-        runs: done.runs,
-        planned,
-        is_interrupted: stop.is_raised(),
+    let is_single = plan.is_single();
+    let mut report = Report {
+        runs: Vec::new(),
+        planned: plan.jobs.len(),
+        is_interrupted: false,
+        is_under_way: true,
         is_strict: args.strict,
-        took: began.elapsed(),
+        stale: Vec::new(),
+        took: Duration::ZERO,
     };
+    let done = perform(&plan, args, &mut sinks, &report, shared, stop)?;
+    report.runs = done.runs;
+    report.is_interrupted = stop.is_raised();
+    report.is_under_way = false;
+    report.took = began.elapsed();
+    // A schedule of one's own says nothing of what a scenario's would have shown.
+    if args.replay.is_none() {
+        report.stale = stale(&plan, &report.runs);
+    }
     // Files first: a reader of stdout that has gone away is no reason to lose them.
     sinks.write(&report)?;
     done.traced?;
     done.watching?;
-    output::print(shared.color, &result(&report, args.format, shared))?;
-    Ok(exit_code(&report.totals(), stop.is_raised()))
+    output::print(
+        shared.color,
+        &result(&report, is_single, args.format, shared),
+    )?;
+    Ok(exit_code(&report))
 }
 
-/// Everything that the arguments and the files they name come to.
-struct Plan {
-    seed: Seed,
-    /// Whether nobody chose the seed.
-    is_drawn: bool,
-    clock: Clock,
-    jobs: Vec<runner::Plan>,
-}
-
-/// What a trace says of the run that it was made of.
-struct Recorded {
-    header: Header,
-    seed: Seed,
-    subject: Name,
-}
-
-impl Plan {
-    fn of(args: &Args, shared: Shared) -> Result<Self, Failure> {
-        let recorded = args.replay.as_deref().map(recorded).transpose()?;
-        let clock = recorded
-            .as_ref()
-            .map_or_else(|| args.time.into(), |recorded| recorded.header.clock);
-        if args.tls && clock == Clock::Virtual {
-            let hint = match &args.replay {
-                Some(_) => "this trace is one of virtual time: leave `--tls` out",
-                None => "add `--time real`",
-            };
-            return Err(
-                Failure::new("`--tls` needs real time, where there are sockets").hint(hint),
-            );
-        }
-        let all = args.choice.all(clock, shared.color)?;
-        let selected = match &recorded {
-            Some(recorded) => {
-                let names = [recorded.header.scenario.clone()];
-                Choice::default().select(&all, &names)?
-            }
-            None => args.choice.select(&all, &args.scenarios)?,
-        };
-        let seed = recorded
-            .as_ref()
-            .map(|recorded| recorded.seed)
-            .or(args.seed);
-        let mut plan = Self {
-            // Short enough to be read out; a seed is 64 bits for those who need more.
-            seed: seed.unwrap_or_else(|| Seed(rand::random::<u32>().into())),
-            is_drawn: seed.is_none(),
-            clock,
-            jobs: Vec::new(),
-        };
-        let subjects = subjects(args, recorded.as_ref());
-        for scenario in selected {
-            for subject in &subjects {
-                let job = plan.job(args, recorded.as_ref(), scenario, subject);
-                plan.jobs.push(job);
-            }
-        }
-        Ok(plan)
-    }
-
-    fn job(
-        &self,
-        args: &Args,
-        recorded: Option<&Recorded>,
-        scenario: &Scenario,
-        subject: &Subject,
-    ) -> runner::Plan {
-        let usual = runner::usual_interval(self.clock);
-        let chosen = recorded
-            .map(|recorded| recorded.header.interval)
-            .or(args.interval);
-        runner::Plan {
-            scenario: scenario.clone(),
-            subject: subject.clone(),
-            seed: self.seed,
-            clock: self.clock,
-            tls: args.tls,
-            interval: chosen.or(scenario.interval).unwrap_or(usual),
-            timeout: args.timeout,
-            keep_entries: false,
-            schedule: recorded.map(|recorded| recorded.header.schedule.clone()),
-        }
-    }
-
-    fn names(&self) -> Vec<RunName> {
-        let name = |job: &runner::Plan| RunName {
-            scenario: job.scenario.name.clone(),
-            subject: job.subject.to_string(),
-        };
-        self.jobs.iter().map(name).collect()
-    }
-}
-
-/// Each subject once, in the order in which they were given.
-fn subjects(args: &Args, recorded: Option<&Recorded>) -> Vec<Subject> {
-    if args.subjects.is_empty() {
-        return vec![
-            recorded
-                .map_or(Name::Gwtool, |recorded| recorded.subject)
-                .into(),
-        ];
-    }
-    let mut subjects = Vec::new();
-    for subject in &args.subjects {
-        let subject = Subject::from(*subject);
-        if !subjects.contains(&subject) {
-            subjects.push(subject);
-        }
-    }
-    subjects
-}
-
-fn recorded(path: &Path) -> Result<Recorded, Failure> {
-    let file = File::open(path).map_err(|error| Failure::file("open the trace", path, &error))?;
-    let (header, _) = Reader::new(BufReader::new(file)).map_err(|error| {
-        let text = format!("failed to read the trace `{}`: {error}", path.display());
-        Failure::new(text).hint("`--report trace=PATH` writes a trace that can be replayed")
-    })?;
-    let seed = header.seed.parse().map_err(|error| Failure::of(&error))?;
-    let subject = header.subject.parse::<Name>().map_err(|error| {
-        Failure::of(&error).hint("choose another subject for this schedule with `--subject`")
-    })?;
-    Ok(Recorded {
-        header,
-        seed,
-        subject,
-    })
-}
-
-/// The command that makes a run again: every flag that changes it.
-fn reproduce(args: &Args, job: &runner::Plan) -> String {
-    let mut words = vec!["gwtool".to_owned(), "chaos".to_owned()];
-    let mut flag = |name: &str, value: String| words.extend([name.to_owned(), shell_word(&value)]);
-    let path = |path: &Path| path.display().to_string();
-    if let Some(replay) = &args.replay {
-        flag("--replay", path(replay));
-        flag("--subject", job.subject.to_string());
-    } else {
-        flag("--scenario", job.scenario.name.clone());
-        flag("--subject", job.subject.to_string());
-        flag("--seed", job.seed.to_string());
-        if let Some(interval) = args.interval {
-            flag("--interval", exact(interval));
-        }
-        if job.clock == Clock::Real {
-            flag("--time", "real".to_owned());
-        }
-    }
-    if let Some(file) = &args.choice.file {
-        flag("--scenarios", path(file));
-    }
-    if let Some(timeout) = args.timeout {
-        flag("--timeout", exact(timeout));
-    }
-    if args.tls {
-        words.push("--tls".to_owned());
-    }
-    if args.strict {
-        words.push("--strict".to_owned());
-    }
-    words.join(" ")
-}
-
-/// A duration as flags read it, without loss.
-fn exact(duration: Duration) -> String {
-    let short = show(duration);
-    if super::args::duration(&short) == Ok(duration) {
-        short
-    } else {
-        format!("{}ns", duration.as_nanos())
-    }
+/// What is accepted and no longer seen, subject by subject.
+fn stale(plan: &Plan, runs: &[Run]) -> Vec<Stale> {
+    let of = |program: &Arc<crate::subjects::program::Program>| {
+        let own = runs.iter().filter(|run| run.subject == program.name);
+        let own: Vec<(&str, Option<&Outcome>)> = own
+            .map(|run| (&*run.scenario, run.result.as_ref().ok()))
+            .collect();
+        let stale = acceptance::stale(&program.accepted, &plan.known, &own);
+        let stale = stale.into_iter().map(|one| Stale {
+            subject: program.name.clone(),
+            scenario: one.scenario.clone(),
+            finding: one.finding.clone(),
+        });
+        stale.collect::<Vec<_>>()
+    };
+    plan.programs().flat_map(of).collect()
 }
 
 /// Says before the run what is about to happen, the seed above all.
@@ -292,7 +206,7 @@ fn announce(plan: &Plan, format: Format, shared: Shared) -> Result<(), Failure> 
     };
     match format {
         // One run begins with its own heading.
-        Format::Human if plan.jobs.len() == 1 && !shared.quiet => Ok(()),
+        Format::Human if plan.is_single() && !shared.quiet => Ok(()),
         Format::Human => {
             let runs = plural(plan.jobs.len(), "run");
             let text = format!("{runs} in {clock} time, seed {}\n", plan.seed);
@@ -316,11 +230,15 @@ struct Done {
     watching: Result<(), Failure>,
 }
 
+/// What a control run says of its subject, once it is over: why nothing else is to be run with it, if anything is wrong.
+type Gate = Arc<OnceLock<Option<String>>>;
+
 /// One job on its way to a thread.
 struct Job {
-    plan: runner::Plan,
-    reproduce: String,
+    planned: Planned,
     traces: Vec<PathBuf>,
+    /// Where a control run leaves its word, and where others look for it.
+    gate: Option<Gate>,
 }
 
 /// One job come back.
@@ -330,7 +248,15 @@ struct Finished {
     watching: Result<(), Failure>,
 }
 
-fn perform(plan: Plan, args: &Args, sinks: &Sinks, shared: Shared, stop: &Interrupt) -> Done {
+/// Makes every run. `report` is what documents say of the whole while it is under way.
+fn perform(
+    plan: &Plan,
+    args: &Args,
+    sinks: &mut Sinks,
+    report: &Report,
+    shared: Shared,
+    stop: &Interrupt,
+) -> Result<Done, Failure> {
     let threads = args.jobs.map_or_else(
         || match plan.clock {
             Clock::Virtual => thread::available_parallelism().map_or(1, NonZeroUsize::get),
@@ -338,32 +264,37 @@ fn perform(plan: Plan, args: &Args, sinks: &Sinks, shared: Shared, stop: &Interr
         },
         NonZeroUsize::get,
     );
-    let is_single = plan.jobs.len() == 1;
-    let live = (is_single && args.format == Format::Human && !shared.quiet).then_some(shared);
-    let bar = progress(plan.jobs.len(), shared);
-    let jobs: Vec<Job> = plan
-        .jobs
-        .into_iter()
-        .enumerate()
-        .map(|(place, plan)| Job {
-            reproduce: reproduce(args, &plan),
-            traces: sinks.traces(place).to_vec(),
-            plan,
-        })
-        .collect();
-    let (fail_fast, is_strict) = (args.fail_fast, args.strict);
-    let machine = Arc::new(runner::Machine::default());
+    let slowest = plan.programs().map(|program| program.grace).max();
+    let way = Way {
+        jobs: threads,
+        grace: slowest.map_or(pool::GRACE, |grace| grace + AFTER_GRACE),
+    };
+    let live =
+        (plan.is_single() && args.format == Format::Human && !shared.quiet).then_some(shared);
+    let bar = progress(plan.jobs.len(), plan.is_single(), shared);
+    let machine = Arc::new(machine(plan)?);
     let interrupt = stop.clone();
+    let is_strict = args.strict;
+    let mut so_far = SoFar::new(sinks, report, plan.clock);
     let finished = pool::run(
-        jobs,
-        threads,
+        items(plan, so_far.sinks),
+        way,
         stop,
-        move |job| execute(job, live, &machine, &interrupt),
-        |finished| {
-            bar.inc(1);
-            if fail_fast && has_failed(&finished.run, is_strict) {
-                ControlFlow::Break(())
-            } else {
+        move |job| execute(job, live, is_strict, &machine, &interrupt),
+        |news| match news {
+            News::Done(place, finished) => {
+                bar.inc(1);
+                so_far.done(place, &finished.run);
+                if args.fail_fast && has_failed(&finished.run, is_strict) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            }
+            News::Stopping => {
+                if slowest.is_some() {
+                    bar.suspend(|| output::talk(shared.color, ENDING));
+                }
                 ControlFlow::Continue(())
             }
         },
@@ -380,32 +311,212 @@ fn perform(plan: Plan, args: &Args, sinks: &Sinks, shared: Shared, stop: &Interr
         done.watching = done.watching.and(finished.watching);
         done.runs.push(finished.run);
     }
-    done
+    Ok(done)
+}
+
+/// What is said where the user wants an end and a program has to be ended first.
+const ENDING: &str =
+    "ending the program and whatever it started; Ctrl-C again does not wait for it\n";
+
+/// What runs share. Programs are looked after by gwtool's own executable.
+fn machine(plan: &Plan) -> Result<runner::Machine, Failure> {
+    if plan.programs().next().is_none() {
+        return Ok(runner::Machine::default());
+    }
+    let own = env::current_exe().map_err(|error| {
+        Failure::new(format!("failed to find gwtool's own executable: {error}"))
+    })?;
+    Ok(runner::Machine::new(own))
+}
+
+/// The jobs of a plan, each with its control run.
+fn items(plan: &Plan, sinks: &Sinks) -> Vec<Item<Job>> {
+    let mut gates: Vec<Option<Gate>> = Vec::new();
+    let mut items = Vec::new();
+    for (place, planned) in plan.jobs.iter().enumerate() {
+        let gate = match planned.after {
+            Some(control) => gates[control].clone(),
+            None => planned.is_control.then(Gate::default),
+        };
+        gates.push(gate.clone());
+        items.push(Item {
+            after: planned.after,
+            work: Job {
+                planned: planned.clone(),
+                traces: sinks.traces(place).to_vec(),
+                gate,
+            },
+        });
+    }
+    items
+}
+
+/// What is known while runs go on; in real time it is written down again and again, since anything may end us meanwhile.
+struct SoFar<'a> {
+    sinks: &'a mut Sinks,
+    report: &'a Report,
+    clock: Clock,
+    runs: BTreeMap<usize, Run>,
+    began: Instant,
+    written: Option<Instant>,
+}
+
+impl<'a> SoFar<'a> {
+    fn new(sinks: &'a mut Sinks, report: &'a Report, clock: Clock) -> Self {
+        Self {
+            sinks,
+            report,
+            clock,
+            runs: BTreeMap::new(),
+            began: Instant::now(),
+            written: None,
+        }
+    }
+
+    fn done(&mut self, place: usize, run: &Run) {
+        if self.clock == Clock::Virtual || !self.sinks.have_documents() {
+            return;
+        }
+        self.runs.insert(place, run.clone());
+        if self.written.is_some_and(|at| at.elapsed() < INTERIM) {
+            return;
+        }
+        self.sinks.write_interim(&Report {
+            runs: self.runs.values().cloned().collect(),
+            stale: Vec::new(),
+            took: self.began.elapsed(),
+            ..*self.report
+        });
+        self.written = Some(Instant::now());
+    }
 }
 
 /// Makes one run. This is the one place that knows how the runner is called.
 fn execute(
     job: &Job,
     live: Option<Shared>,
+    is_strict: bool,
     machine: &runner::Machine,
     interrupt: &Interrupt,
 ) -> Finished {
+    let Planned {
+        plan,
+        reproduce,
+        is_control,
+        ..
+    } = &job.planned;
+    let run = |result| Run {
+        scenario: plan.scenario.name.clone(),
+        subject: plan.subject.to_string(),
+        reproduce: reproduce.clone(),
+        control: None,
+        result,
+    };
+    let closed = job
+        .gate
+        .as_ref()
+        .and_then(|gate| gate.get())
+        .cloned()
+        .flatten();
+    if let (false, Some(why)) = (is_control, closed) {
+        let result = Ok(runner::not_run(plan, format!("not run: {why}")));
+        return Finished {
+            run: run(result),
+            traced: Ok(()),
+            watching: Ok(()),
+        };
+    }
     let mut traces: Vec<TraceFile> = job.traces.iter().cloned().map(TraceFile::new).collect();
-    let mut live = live.map(Live::new);
+    let mut timeline = live.filter(|_| !is_control).map(Live::new);
+    let mut watch = is_control.then(Watch::default);
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
     observers.extend(traces.iter_mut().map(|trace| trace as &mut dyn Observer));
-    observers.extend(live.iter_mut().map(|live| live as &mut dyn Observer));
+    observers.extend(timeline.iter_mut().map(|live| live as &mut dyn Observer));
+    observers.extend(watch.iter_mut().map(|watch| watch as &mut dyn Observer));
 
-    let result: Result<Outcome, _> = runner::run(&job.plan, &mut observers, machine, interrupt);
+    let result: Result<Outcome, _> = runner::run(plan, &mut observers, machine, interrupt);
+    let mut run = run(result.map_err(|error| told(&error)));
+    run.control = watch.map(Watch::finish);
+    let mut watching = timeline.map_or(Ok(()), Live::finish);
+    if *is_control {
+        if let Some(gate) = &job.gate {
+            // Only the control run itself writes here, once.
+            let _ = gate.set(closes(&run));
+        }
+        let told = live.and_then(|shared| Some((shared, terminal::control(&run, is_strict)?)));
+        if let Some((shared, line)) = told {
+            watching = output::print(shared.color, &line);
+        }
+    }
     Finished {
-        run: Run {
-            scenario: job.plan.scenario.name.clone(),
-            subject: job.plan.subject.to_string(),
-            reproduce: job.reproduce.clone(),
-            result: result.map_err(|error| with_causes(&error)),
-        },
+        run,
         traced: traces.into_iter().try_for_each(TraceFile::finish),
-        watching: live.map_or(Ok(()), Live::finish),
+        watching,
+    }
+}
+
+/// Why nothing is to be run with a subject after this control run, if anything is wrong. What is merely shown is no reason,
+/// `--strict` or not: the subject lives.
+fn closes(control: &Run) -> Option<String> {
+    let Ok(outcome) = &control.result else {
+        return Some("the control run could not be made".to_owned());
+    };
+    let judgement = &outcome.judgement;
+    match judgement.verdict {
+        Verdict::Conforms | Verdict::NotJudged => None,
+        Verdict::Inconclusive => {
+            Some("the control run, without any fault, was inconclusive".to_owned())
+        }
+        Verdict::Violates => Some(format!(
+            "the control run, without any fault, violates ({})",
+            failing_ids(judgement, false).join(", ")
+        )),
+    }
+}
+
+/// Watches a control run for what is told of it besides the verdict.
+#[derive(Default)]
+struct Watch {
+    progress: Option<Progress>,
+    printed: VecDeque<String>,
+}
+
+impl Watch {
+    fn finish(self) -> Control {
+        let ready = self.progress.as_ref().and_then(Progress::time_zero);
+        Control {
+            ready_after: ready.map(|at| at.since(Moment::ZERO)),
+            printed: self.printed.into(),
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn begin(&mut self, header: &Header) {
+        // A run that is repeated begins again.
+        self.progress = Some(Progress::new(header));
+        self.printed.clear();
+    }
+
+    fn observe(&mut self, entry: &Entry) {
+        if let Some(progress) = &mut self.progress {
+            progress.observe(entry);
+        }
+        if let Seen::ProcessOutput { text, .. } = &entry.saw {
+            self.printed.push_back(text.clone());
+            if self.printed.len() > PRINTED {
+                self.printed.pop_front();
+            }
+        }
+    }
+}
+
+/// Why a run could not be made, with the way out.
+fn told(error: &RunError) -> String {
+    let text = with_causes(error);
+    match error {
+        RunError::Start { .. } => format!("{text}\nhint: {START_HINT}"),
+        _ => text,
     }
 }
 
@@ -427,8 +538,8 @@ fn has_failed(run: &Run, is_strict: bool) -> bool {
 }
 
 /// Progress on stderr, where somebody watches and there is more than one thing to wait for.
-fn progress(runs: usize, shared: Shared) -> ProgressBar {
-    if runs < 2 || shared.quiet || !output::is_watched() {
+fn progress(runs: usize, is_single: bool, shared: Shared) -> ProgressBar {
+    if is_single || shared.quiet || !output::is_watched() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {elapsed}")
@@ -501,30 +612,48 @@ impl Observer for Live {
 }
 
 /// What goes to stdout at the end.
-fn result(report: &Report, format: Format, shared: Shared) -> String {
-    match (format, report.runs.as_slice()) {
-        (Format::Json, _) => crate::reports::json::document(report),
-        (Format::Human, [run]) if report.planned == 1 => terminal::single(run, report.is_strict),
-        (Format::Human, _) => {
-            let rows = if shared.quiet {
-                Rows::Failing
-            } else {
-                Rows::All
-            };
-            terminal::table(report, rows)
+fn result(report: &Report, is_single: bool, format: Format, shared: Shared) -> String {
+    let rows = if shared.quiet {
+        Rows::Failing
+    } else {
+        Rows::All
+    };
+    let mut subjects: Vec<&str> = report.runs.iter().map(|run| &*run.subject).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    match format {
+        Format::Json => crate::reports::json::document(report),
+        Format::Human if is_single && report.runs.iter().any(|run| run.control.is_none()) => {
+            terminal::single(report)
         }
+        Format::Human if subjects.len() > 1 => {
+            let matrix = terminal::matrix(report, rows);
+            if shared.verbose > 0 {
+                format!("{}\n{matrix}", terminal::table(report, rows))
+            } else {
+                matrix
+            }
+        }
+        Format::Human => terminal::table(report, rows),
     }
 }
 
 /// A violation stands whatever else went wrong; what could not be done comes before what could not be told.
-const fn exit_code(totals: &Totals, is_interrupted: bool) -> u8 {
-    if is_interrupted {
+fn exit_code(report: &Report) -> u8 {
+    let totals = report.totals();
+    // A subject that is well where nothing happens has not been tested yet.
+    let is_judged = report.runs.iter().any(|run| {
+        let conforms =
+            |outcome: &Outcome| verdict(&outcome.judgement, report.is_strict) == Verdict::Conforms;
+        run.control.is_none() && run.result.as_ref().is_ok_and(conforms)
+    });
+    if report.is_interrupted {
         exit::INTERRUPTED
-    } else if totals.violates > 0 {
+    } else if totals.violates > 0 || (report.is_strict && !report.stale.is_empty()) {
         exit::VIOLATES
     } else if totals.failed > 0 {
         exit::FAILED
-    } else if totals.inconclusive > 0 || totals.conforms == 0 {
+    } else if totals.inconclusive > 0 || !is_judged {
         // Nothing judged is no verdict either.
         exit::INCONCLUSIVE
     } else {
@@ -533,109 +662,4 @@ const fn exit_code(totals: &Totals, is_interrupted: bool) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cmd::{Cli, Command};
-    use clap::Parser as _;
-
-    fn args(words: &str) -> Args {
-        let words = ["gwtool", "chaos"]
-            .into_iter()
-            .chain(words.split_whitespace());
-        match Cli::try_parse_from(words)
-            .expect("the words are arguments")
-            .command
-        {
-            Command::Chaos(args) => args,
-            other => unreachable!("the words begin with `chaos`: {other:?}"),
-        }
-    }
-
-    fn plan(args: &Args) -> Plan {
-        let shared = Shared {
-            verbose: 0,
-            quiet: false,
-            color: output::Color::Never,
-        };
-        Plan::of(args, shared).expect("the arguments make a plan")
-    }
-
-    fn line(words: &str) -> String {
-        let args = args(words);
-        reproduce(&args, &plan(&args).jobs[0])
-    }
-
-    #[test]
-    fn the_reproduce_line_carries_every_flag_that_changes_the_run() {
-        assert_eq!(
-            line("--scenario flap --subject carbon-0.14 --seed 24301 --jobs 2 --format json"),
-            "gwtool chaos --scenario flap --subject carbon-0.14 --seed 0x5eed"
-        );
-        assert_eq!(
-            line(
-                "--scenario flap --seed 0x5eed --interval 500ms --time real --tls --timeout 2m --strict"
-            ),
-            "gwtool chaos --scenario flap --subject gwtool --seed 0x5eed --interval 500ms \
-             --time real --timeout 2m --tls --strict"
-        );
-    }
-
-    #[test]
-    fn the_reproduce_line_makes_the_same_plan_again() {
-        let first = args("--scenario flap --interval 1234567ns --seed 7");
-        let line = reproduce(&first, &plan(&first).jobs[0]);
-        let again = args(line.trim_start_matches("gwtool chaos "));
-        let (first, again) = (plan(&first), plan(&again));
-        assert_eq!(first.jobs[0].interval, again.jobs[0].interval);
-        assert_eq!(first.jobs[0].seed, again.jobs[0].seed);
-        assert_eq!(first.jobs[0].scenario, again.jobs[0].scenario);
-    }
-
-    #[test]
-    fn the_interval_is_discords_in_virtual_time_and_short_in_real_time() {
-        let of = |words: &str| plan(&args(words)).jobs[0].interval;
-        assert_eq!(of("--scenario flap"), Duration::from_millis(41_250));
-        assert_eq!(of("--scenario flap --time real"), Duration::from_secs(2));
-        assert_eq!(of("--scenario flap --interval 3s"), Duration::from_secs(3));
-    }
-
-    #[test]
-    fn every_scenario_meets_every_subject_once() {
-        let args = args("--subject carbon-0.14 --subject gwtool --subject gwtool");
-        let names = plan(&args).names();
-        let subjects: Vec<&str> = names.iter().map(|name| &*name.subject).take(2).collect();
-        assert_eq!(subjects, ["carbon-0.14", "gwtool"]);
-        assert_eq!(names[0].scenario, names[1].scenario);
-        assert_eq!(names.len() % 2, 0);
-    }
-
-    #[test]
-    fn a_seed_that_nobody_chose_is_drawn_anew() {
-        let drawn: std::collections::BTreeSet<Seed> = (0..8)
-            .map(|_| plan(&args("--scenario flap")).seed)
-            .collect();
-        assert!(drawn.len() > 1, "eight draws gave one seed: {drawn:?}");
-        assert!(!plan(&args("--scenario flap --seed 1")).is_drawn);
-    }
-
-    #[test]
-    fn exit_codes_put_a_violation_before_all_but_the_users_own_end() {
-        let mut totals = Totals {
-            conforms: 3,
-            ..Totals::default()
-        };
-        assert_eq!(exit_code(&totals, false), 0);
-        totals.inconclusive = 1;
-        assert_eq!(exit_code(&totals, false), 3);
-        totals.failed = 1;
-        assert_eq!(exit_code(&totals, false), 2);
-        totals.violates = 1;
-        assert_eq!(exit_code(&totals, false), 1);
-        assert_eq!(exit_code(&totals, true), 130);
-        let nothing = Totals {
-            not_judged: 2,
-            ..Totals::default()
-        };
-        assert_eq!(exit_code(&nothing, false), 3);
-    }
-}
+mod tests;

@@ -73,7 +73,7 @@ pub enum Command {
     /// Run gwtool's own client and show what happens
     Connect(connect::Args),
     /// Run scenarios against a subject and judge
-    Chaos(chaos::Args),
+    Chaos(Box<chaos::Args>),
     /// List, show or check scenarios
     Scenarios(scenarios::Args),
     /// List or show the rules that subjects are judged by

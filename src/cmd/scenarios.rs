@@ -136,7 +136,7 @@ fn shown(name: &str) -> Result<String, Failure> {
 
 /// Checks a file for both clocks, since `real` keys count on one only.
 fn checked(file: &Path, shared: Shared) -> Result<String, Failure> {
-    let text = catalogue::read(file)?;
+    let text = catalogue::read(file, "scenario")?;
     let scenarios = catalogue::load(&text, file, Clock::Virtual, shared.color)?;
     catalogue::load(&text, file, Clock::Real, shared.color)?;
     let shipped = Choice::default().all(Clock::Virtual, shared.color)?;

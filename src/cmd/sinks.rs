@@ -6,12 +6,14 @@ use crate::reports::{self, Report};
 use crate::trace::{Clock, Entry, Header, Observer, Writer};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, LineWriter, Write};
+use std::io::{self, BufWriter, LineWriter, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 /// Who runs what: by this a trace finds its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunName {
+    /// Whether it is made before others only to see that the subject is well: one file for one run is not meant for it.
+    pub is_control: bool,
     /// The scenario.
     pub scenario: String,
     /// The subject.
@@ -34,12 +36,14 @@ impl Sinks {
             traces: vec![Vec::new(); runs.len()],
         };
         let mut taken = BTreeSet::new();
+        let asked_for = runs.iter().filter(|run| !run.is_control).count();
         for ReportArg { format, path } in args {
             if *format == ReportFormat::Trace {
                 for (run, traces) in runs.iter().zip(&mut sinks.traces) {
-                    let path = trace_path(path, run, runs.len())?;
-                    create(&path, &mut taken)?;
-                    traces.push(path);
+                    if let Some(path) = trace_path(path, run, asked_for)? {
+                        create(&path, &mut taken)?;
+                        traces.push(path);
+                    }
                 }
             } else {
                 let file = create(path, &mut taken)?;
@@ -54,22 +58,72 @@ impl Sinks {
         &self.traces[run]
     }
 
+    /// Whether there is any document to write.
+    pub fn have_documents(&self) -> bool {
+        !self.documents.is_empty()
+    }
+
     /// Writes the documents.
-    pub fn write(self, report: &Report) -> Result<(), Failure> {
-        for (format, path, mut file) in self.documents {
-            let text = match format {
-                ReportFormat::Json => reports::json::document(report),
-                ReportFormat::Junit => {
-                    reports::junit::document(report).map_err(|error| Failure::of(&error))?
-                }
-                ReportFormat::Trace => unreachable!("traces are written as the runs happen"),
-            };
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.flush())
-                .map_err(|error| Failure::file("write the report", &path, &error))?;
+    pub fn write(&mut self, report: &Report) -> Result<(), Failure> {
+        for (format, path, file) in &mut self.documents {
+            let text = text(*format, report)?;
+            overwrite(file, path, &text)
+                .map_err(|error| Failure::file("write the report", path, &error))?;
         }
         Ok(())
     }
+
+    /// Writes what is known so far, so that it is there whatever ends us. What cannot be written now is told at the end.
+    pub fn write_interim(&mut self, report: &Report) {
+        for (format, path, file) in &mut self.documents {
+            // What is no regular file, such as a pipe, takes only one document.
+            let is_regular = file.metadata().is_ok_and(|file| file.is_file());
+            if let (true, Ok(text)) = (is_regular, text(*format, report)) {
+                let _ = overwrite(file, path, &text);
+            }
+        }
+    }
+}
+
+fn text(format: ReportFormat, report: &Report) -> Result<String, Failure> {
+    Ok(match format {
+        ReportFormat::Json => reports::json::document(report),
+        ReportFormat::Junit => {
+            reports::junit::document(report).map_err(|error| Failure::of(&error))?
+        }
+        ReportFormat::Markdown => reports::markdown::document(report),
+        ReportFormat::Trace => unreachable!("traces are written as the runs happen"),
+    })
+}
+
+/// Puts a text in the place of what the file holds. Where there is something to lose, the new text is written beside it and
+/// takes its place at once, so that nobody ever finds half of it.
+fn overwrite(file: &mut File, path: &Path, text: &str) -> io::Result<()> {
+    if file
+        .metadata()
+        .is_ok_and(|file| file.is_file() && file.len() > 0)
+    {
+        // A link stays one.
+        let path = fs::canonicalize(path)?;
+        let mut beside = path.clone().into_os_string();
+        beside.push(".part");
+        let beside = PathBuf::from(beside);
+        let replaced = File::create_new(&beside).and_then(|mut new| {
+            new.write_all(text.as_bytes())?;
+            fs::rename(&beside, &path)?;
+            *file = new;
+            Ok(())
+        });
+        if replaced.is_ok() {
+            return Ok(());
+        }
+        // The directory may be closed to us though the file is not.
+        let _ = fs::remove_file(&beside);
+        file.rewind()?;
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.flush()
 }
 
 fn create(path: &Path, taken: &mut BTreeSet<PathBuf>) -> Result<File, Failure> {
@@ -90,8 +144,8 @@ fn create(path: &Path, taken: &mut BTreeSet<PathBuf>) -> Result<File, Failure> {
     })
 }
 
-/// Where the trace of a run goes.
-fn trace_path(path: &Path, run: &RunName, runs: usize) -> Result<PathBuf, Failure> {
+/// Where the trace of a run goes, if it goes anywhere; `runs` are asked for, control runs not counted.
+fn trace_path(path: &Path, run: &RunName, runs: usize) -> Result<Option<PathBuf>, Failure> {
     let plain = |name: &str| name.replace(['/', '\\'], "-");
     let (scenario, subject) = (plain(&run.scenario), plain(&run.subject));
     let text = path.to_string_lossy();
@@ -99,17 +153,17 @@ fn trace_path(path: &Path, run: &RunName, runs: usize) -> Result<PathBuf, Failur
         let filled = text
             .replace("{scenario}", &scenario)
             .replace("{subject}", &subject);
-        return Ok(filled.into());
+        return Ok(Some(filled.into()));
     }
     if text.ends_with('/') {
         fs::create_dir_all(path)
             .map_err(|error| Failure::file("make the directory", path, &error))?;
     }
     if path.is_dir() {
-        return Ok(path.join(format!("{scenario}--{subject}.ndjson")));
+        return Ok(Some(path.join(format!("{scenario}--{subject}.ndjson"))));
     }
     if runs == 1 {
-        return Ok(path.to_owned());
+        return Ok((!run.is_control).then(|| path.to_owned()));
     }
     Err(Failure::new(format!(
         "`--report trace={text}` names one file for {runs} runs"
@@ -175,6 +229,7 @@ mod tests {
 
     fn run(scenario: &str) -> RunName {
         RunName {
+            is_control: false,
             scenario: scenario.to_owned(),
             subject: "gwtool".to_owned(),
         }
@@ -257,5 +312,52 @@ mod tests {
             text.ends_with("hint: the directory has to be there already"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_control_run_takes_no_file_that_is_meant_for_one_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = RunName {
+            is_control: true,
+            ..run("control")
+        };
+        let runs = [control, run("flap")];
+        let one = dir.path().join("one.ndjson");
+        let sinks = Sinks::open(&[to(ReportFormat::Trace, one.clone())], &runs).unwrap();
+        assert!(sinks.traces(0).is_empty());
+        assert_eq!(sinks.traces(1), [one]);
+        let all = [to(ReportFormat::Trace, dir.path().to_owned())];
+        let sinks = Sinks::open(&all, &runs).unwrap();
+        assert!(sinks.traces(0)[0].ends_with("control--gwtool.ndjson"));
+    }
+
+    #[test]
+    fn a_document_is_written_again_and_again_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        let mut sinks = Sinks::open(&[to(ReportFormat::Json, path.clone())], &[]).unwrap();
+        let mut report = Report {
+            runs: Vec::new(),
+            planned: 100,
+            is_interrupted: false,
+            is_under_way: true,
+            is_strict: false,
+            stale: Vec::new(),
+            took: crate::time::Duration::ZERO,
+        };
+        let planned = || {
+            let text = fs::read_to_string(&path).unwrap();
+            let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+            document["totals"]["planned"].as_u64()
+        };
+        sinks.write_interim(&report);
+        assert_eq!(planned(), Some(100));
+        // A shorter text leaves nothing of a longer one behind.
+        report.planned = 1;
+        sinks.write_interim(&report);
+        report.planned = 0;
+        sinks.write(&report).unwrap();
+        assert_eq!(planned(), Some(0));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -91,7 +91,7 @@ impl ProgramSide {
         queue: &Arc<Queue>,
     ) -> Self {
         let health = program.health.clone().map(|check| Health {
-            every: check.every.at(interval),
+            every: check.period(interval),
             check,
             next: None,
             question: None,

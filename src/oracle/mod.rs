@@ -16,6 +16,7 @@ mod expectations;
 mod health;
 mod heartbeat;
 mod identify;
+pub mod names;
 mod notes;
 mod outcomes;
 mod process;
@@ -212,6 +213,8 @@ pub struct Judge {
     noise: Option<Duration>,
     /// Why TLS failed first, if it did: why a subject that was never READY was not.
     tls_failed: Option<String>,
+    /// Findings that fail nothing, by their ids.
+    known: Vec<(String, Accepted)>,
 }
 
 /// How far the watch is.
@@ -246,12 +249,19 @@ impl Judge {
             progress: Progress::new(header),
             noise: None,
             tls_failed: None,
+            known: Vec::new(),
         }
     }
 
     /// Whether gwtool's own timers were so late that the run may say nothing of the subject.
     pub const fn is_noisy(&self) -> bool {
         self.noise.is_some()
+    }
+
+    /// The same, told which findings are known, by their ids: these do not fail the run.
+    #[must_use]
+    pub fn accepting(self, known: Vec<(String, Accepted)>) -> Self {
+        Self { known, ..self }
     }
 
     /// Everything that is to be said.
@@ -336,6 +346,10 @@ impl Judge {
         if let Some(since) = foreign {
             // All that came of it is no doing of the subject's; that it shows its token is.
             findings.retain(|finding| finding.at < since || finding.id == "token");
+        }
+        for finding in findings.iter_mut().filter(|f| f.effect != Effect::Note) {
+            let known = self.known.iter().find(|(id, _)| *id == finding.id);
+            finding.accepted = known.map(|(_, why)| why.clone());
         }
         // Why nothing could strike has been said.
         let faults = if is_void { &[] } else { &self.view.faults[..] };

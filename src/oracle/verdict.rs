@@ -6,16 +6,28 @@ use crate::fault::Trigger;
 use crate::time::show;
 
 /// The verdict and its reasons. `gaps` says why the run could not be judged in full.
+///
+/// What is accepted fails nothing. It may well be why a fault had nothing left to strike, so that with it none is missed.
 pub(super) fn weigh(
     findings: &[Finding],
     faults: &[Progress],
     gaps: Vec<String>,
 ) -> (Verdict, Vec<String>) {
-    if findings
+    let mut failing = findings
         .iter()
-        .any(|finding| finding.effect == Effect::Fails)
-    {
+        .filter(|finding| finding.effect == Effect::Fails)
+        .peekable();
+    let is_excused = failing.peek().is_some();
+    if failing.any(|finding| finding.accepted.is_none()) {
         return (Verdict::Violates, Vec::new());
+    }
+    if is_excused {
+        let verdict = if gaps.is_empty() {
+            Verdict::Conforms
+        } else {
+            Verdict::Inconclusive
+        };
+        return (verdict, gaps);
     }
     let mut reasons = gaps;
     for (place, fault) in faults.iter().enumerate() {

@@ -3,8 +3,9 @@
 //! A key is never renamed or given another meaning under the same `schema`; keys may be added. Times carry their unit in the
 //! key. Unlike a trace it may hold wall time (`took_ms`).
 
-use super::{Report, Run, Totals, verdict};
+use super::{Report, Run, Stale, Totals, verdict};
 use crate::oracle::{Counts, Finding, RuleCount, Verdict};
+use crate::scenarios::Ending;
 use crate::time::Duration;
 use crate::trace::{Clock, ScheduledFault};
 use serde::Serialize;
@@ -21,6 +22,8 @@ struct Document<'a> {
     is_strict: bool,
     took_ms: u64,
     totals: Count,
+    /// What is accepted and did not come up any more.
+    no_longer_seen: &'a [Stale],
     runs: Vec<Line<'a>>,
 }
 
@@ -33,6 +36,8 @@ struct Count {
     not_judged: usize,
     failed: usize,
     not_run: usize,
+    /// Findings that are known and accepted, each counted once a run.
+    accepted: usize,
     watched_ms: u64,
 }
 
@@ -41,6 +46,11 @@ struct Line<'a> {
     scenario: &'a str,
     subject: &'a str,
     reproduce: &'a str,
+    /// The run without a fault that is made before all others of its subject.
+    is_control: bool,
+    /// The last lines that a control run printed.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    printed: &'a [String],
     #[serde(flatten)]
     end: End<'a>,
 }
@@ -55,6 +65,8 @@ enum End<'a> {
 #[derive(Serialize)]
 struct Details<'a> {
     verdict: Verdict,
+    /// False if it was not watched to its end, or not begun.
+    is_complete: bool,
     seed: &'a str,
     clock: Clock,
     interval_ms: u64,
@@ -85,6 +97,7 @@ pub fn document(report: &Report) -> String {
         is_strict: report.is_strict,
         took_ms: millis(report.took),
         totals: count(&totals, report.planned),
+        no_longer_seen: &report.stale,
         runs: report
             .runs
             .iter()
@@ -104,6 +117,7 @@ const fn count(totals: &Totals, planned: usize) -> Count {
         not_judged,
         failed,
         not_run,
+        accepted,
         watched,
     } = *totals;
     Count {
@@ -114,6 +128,7 @@ const fn count(totals: &Totals, planned: usize) -> Count {
         not_judged,
         failed,
         not_run,
+        accepted,
         watched_ms: millis(watched),
     }
 }
@@ -126,6 +141,7 @@ fn line(run: &Run, is_strict: bool) -> Line<'_> {
             let not_judged = judgement.not_judged.iter();
             End::Judged(Box::new(Details {
                 verdict: verdict(judgement, is_strict),
+                is_complete: outcome.ending == Ending::Complete,
                 seed: &outcome.header.seed,
                 clock: outcome.header.clock,
                 interval_ms: millis(outcome.header.interval),
@@ -147,6 +163,8 @@ fn line(run: &Run, is_strict: bool) -> Line<'_> {
         scenario: &run.scenario,
         subject: &run.subject,
         reproduce: &run.reproduce,
+        is_control: run.control.is_some(),
+        printed: run.control.as_ref().map_or(&[], |control| &control.printed),
         end,
     }
 }
@@ -176,7 +194,7 @@ mod tests {
         let document: Value = serde_json::from_str(&document(&sample::report())).unwrap();
         assert_eq!(document["schema"], "gwtool-report/1");
         assert_eq!(document["is_complete"], false);
-        let totals = r#"{"planned":7,"conforms":1,"violates":1,"inconclusive":1,"not_judged":1,"failed":1,"not_run":2,"watched_ms":1248000}"#;
+        let totals = r#"{"planned":7,"conforms":1,"violates":1,"inconclusive":1,"not_judged":1,"failed":1,"not_run":2,"accepted":0,"watched_ms":1248000}"#;
         assert_eq!(
             document["totals"],
             serde_json::from_str::<Value>(totals).unwrap()
@@ -207,5 +225,30 @@ mod tests {
         assert_eq!(found["at_ns"], 12_400_000_000_u64);
         assert_eq!(found["connection"], 3);
         assert_eq!(document["runs"][0]["interval_ms"], 41_250);
+    }
+
+    #[test]
+    fn what_is_accepted_and_what_is_not_complete_is_said() {
+        let document: Value = serde_json::from_str(&document(&sample::matrix())).unwrap();
+        assert_eq!(document["is_complete"], false);
+        assert_eq!(document["totals"]["accepted"], 3);
+        assert_eq!(
+            document["no_longer_seen"][0],
+            serde_json::json!({ "subject": "good", "scenario": "idle", "finding": "loop" })
+        );
+        let runs = document["runs"].as_array().unwrap();
+        let told = |key: &str| -> Vec<Option<bool>> {
+            runs.iter().map(|run| run[key].as_bool()).collect()
+        };
+        let (yes, no) = (Some(true), Some(false));
+        assert_eq!(told("is_control"), [yes, yes, no, no, no, no]);
+        // The last one could not be made at all.
+        assert_eq!(told("is_complete"), [yes, yes, yes, no, no, None]);
+        let known = &runs[2];
+        assert_eq!(known["verdict"], "conforms");
+        assert_eq!(
+            known["findings"][0]["accepted"],
+            serde_json::json!({ "reason": "reported upstream", "link": "https://issues.test/349" })
+        );
     }
 }

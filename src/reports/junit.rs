@@ -1,11 +1,15 @@
 //! The report for CI: JUnit XML, as most services read it.
 //!
 //! A run that violates is a failure; one that is inconclusive or could not be made is an error; one in which there was nothing
-//! to judge is left out, so that it is not counted as passed.
+//! to judge is left out, so that it is not counted as passed. Where runs are missing that were planned, because the user ended
+//! it or it is not over yet, an error of its own says so; with `--strict` so does a failure where something is accepted that
+//! is no longer seen.
 
 use super::escape::escape;
-use super::{Report, Run, ago, plural, rules, verdict};
-use crate::oracle::{Effect, Judgement, Verdict};
+use super::{
+    Report, Run, ago, error_and_hint, failing_ids, fails, not_complete, plural, rules, verdict,
+};
+use crate::oracle::{Judgement, Verdict};
 use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
 use std::fmt::Write as _;
 
@@ -29,20 +33,52 @@ pub fn document(report: &Report) -> Result<String, SerializeError> {
         });
         suites[place].add_test_case(case);
     }
+    let mut general = TestSuite::new("gwtool");
+    for stale in report.stale.iter().filter(|_| report.is_strict) {
+        let message = format!("accepted, and no longer seen: {}", stale.finding);
+        let status = non_success(NonSuccessKind::Failure, "stale", &message, String::new());
+        let mut case = TestCase::new(&*escape(&stale.scenario), status);
+        case.set_classname(&*escape(&stale.subject));
+        general.add_test_case(case);
+    }
+    let missing = report.planned.saturating_sub(report.runs.len());
+    if missing > 0 && (report.is_under_way || report.is_interrupted) {
+        let why = format!("{} not made", plural(missing, "run"));
+        let mut case = TestCase::new(
+            "every planned run",
+            non_success(NonSuccessKind::Error, "not complete", &why, String::new()),
+        );
+        case.set_classname("gwtool");
+        general.add_test_case(case);
+    }
+    if !general.test_cases.is_empty() {
+        suites.push(general);
+    }
     document.add_test_suites(suites);
     document.to_string()
 }
 
 fn case(run: &Run, is_strict: bool) -> Option<TestCase> {
     let status = match &run.result {
-        Err(why) => non_success(NonSuccessKind::Error, "error", why, String::new()),
+        Err(why) => {
+            let (why, hint) = error_and_hint(why);
+            let hint = hint.map(|hint| format!("hint: {}", escape(hint)));
+            non_success(
+                NonSuccessKind::Error,
+                "error",
+                why,
+                hint.unwrap_or_default(),
+            )
+        }
         Ok(outcome) => {
             let judgement = &outcome.judgement;
             match verdict(judgement, is_strict) {
                 Verdict::NotJudged => return None,
                 Verdict::Conforms => TestCaseStatus::success(),
                 Verdict::Inconclusive => {
-                    let why = judgement.reasons.join("; ");
+                    let mut reasons = judgement.reasons.clone();
+                    reasons.extend(not_complete(outcome).map(|why| format!("not complete: {why}")));
+                    let why = reasons.join("; ");
                     non_success(NonSuccessKind::Error, "inconclusive", &why, String::new())
                 }
                 Verdict::Violates => {
@@ -64,6 +100,16 @@ fn case(run: &Run, is_strict: bool) -> Option<TestCase> {
             ago(outcome.judgement.watched),
             plural(exercised, "rule")
         );
+        if let Some(why) = not_complete(outcome) {
+            let _ = writeln!(said, "not complete: {why}");
+        }
+        for found in &outcome.judgement.findings {
+            if let Some(accepted) = &found.accepted {
+                let link = accepted.link.as_deref().unwrap_or_default();
+                let text = format!("accepted: {} ({} {link})", found.id, accepted.reason);
+                let _ = writeln!(said, "{}", escape(&text));
+            }
+        }
         if !is_fine {
             let _ = writeln!(said, "reproduce: {}", escape(&run.reproduce));
         }
@@ -83,16 +129,8 @@ fn non_success(kind: NonSuccessKind, ty: &str, message: &str, text: String) -> T
 
 /// The ids of what fails, and every finding that does.
 fn violation(judgement: &Judgement, is_strict: bool) -> (String, String) {
-    let fails = |effect| effect == Effect::Fails || (is_strict && effect == Effect::Shown);
-    let (mut ids, mut text) = (Vec::new(), String::new());
-    for found in judgement
-        .findings
-        .iter()
-        .filter(|found| fails(found.effect))
-    {
-        if !ids.contains(&found.id.as_str()) {
-            ids.push(&found.id);
-        }
+    let mut text = String::new();
+    for found in judgement.findings.iter().filter(|f| fails(f, is_strict)) {
         let _ = writeln!(
             text,
             "{} at {}: {}; expected {}",
@@ -102,7 +140,7 @@ fn violation(judgement: &Judgement, is_strict: bool) -> (String, String) {
             escape(&found.expected)
         );
     }
-    (ids.join(", "), text)
+    (failing_ids(judgement, is_strict).join(", "), text)
 }
 
 #[cfg(test)]
@@ -117,7 +155,7 @@ mod tests {
         <testsuites name="gwtool" tests="4" skipped="0" failures="1" errors="2" time="0.040">
             <testsuite name="carbon-0.14" tests="4" skipped="0" errors="2" failures="1">
                 <testcase name="flap" classname="carbon-0.14" assertions="2" time="0.007">
-                    <failure message="resume/R4, died" type="violates">resume/R4 at 12.400s: sent IDENTIFY on #3; expected RESUME: session `s1` was resumable (seq 41, closed 4000)
+                    <failure message="died, resume/R4" type="violates">resume/R4 at 12.400s: sent IDENTIFY on #3; expected RESUME: session `s1` was resumable (seq 41, closed 4000)
         died at 95.000s: died: \u{1b}[2Jzombie; expected a recovery
         </failure>
                     <system-out>watched 5m 12s, 2 rules exercised, 1 kept
@@ -140,5 +178,68 @@ mod tests {
             </testsuite>
         </testsuites>
         "#);
+    }
+
+    #[test]
+    fn what_is_accepted_is_no_failure_and_what_is_missing_an_error() {
+        insta::assert_snapshot!(document(&sample::matrix()).unwrap(), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="gwtool" tests="7" skipped="0" failures="1" errors="4" time="40.000">
+            <testsuite name="good" tests="3" skipped="0" errors="1" failures="0">
+                <testcase name="control" classname="good" assertions="2" time="0.007">
+                    <system-out>watched 5m 12s, 2 rules exercised, 1 kept
+        </system-out>
+                </testcase>
+                <testcase name="flap" classname="good" assertions="2" time="0.007">
+                    <system-out>watched 5m 12s, 2 rules exercised, 1 kept
+        accepted: resume/R4 (reported upstream https://issues.test/349)
+        accepted: died (reported upstream https://issues.test/349)
+        </system-out>
+                </testcase>
+                <testcase name="calm" classname="good" assertions="2" time="0.007">
+                    <error message="fault 0 never struck; not complete: interrupted after 12.3s" type="inconclusive"/>
+                    <system-out>watched 12.3s, 2 rules exercised, 1 kept
+        not complete: interrupted after 12.3s
+        reproduce: gwtool chaos --scenario calm --seed 0x5eed --subjects s.toml --subject good
+        </system-out>
+                </testcase>
+            </testsuite>
+            <testsuite name="bad" tests="3" skipped="0" errors="2" failures="1">
+                <testcase name="control" classname="bad" assertions="2" time="0.007">
+                    <failure message="died" type="violates">died at 95.000s: died: a|b after 12.403s; expected a recovery
+        </failure>
+                    <system-out>watched 5m 12s, 2 rules exercised, 1 kept
+        accepted: resume/R4 (reported upstream https://issues.test/349)
+        reproduce: gwtool chaos --scenario control --seed 0x5eed --subjects s.toml --subject bad
+        </system-out>
+                </testcase>
+                <testcase name="flap" classname="bad" assertions="2" time="0.007">
+                    <error message="not run: the control run violates" type="inconclusive"/>
+                    <system-out>watched 5m 12s, 2 rules exercised, 1 kept
+        reproduce: gwtool chaos --scenario flap --seed 0x5eed --subjects s.toml --subject bad
+        </system-out>
+                </testcase>
+                <testcase name="idle" classname="bad">
+                    <error message="failed to start `nod`: no such file" type="error">hint: is it on PATH?</error>
+                </testcase>
+            </testsuite>
+            <testsuite name="gwtool" tests="1" skipped="0" errors="1" failures="0">
+                <testcase name="every planned run" classname="gwtool">
+                    <error message="2 runs not made" type="not complete"/>
+                </testcase>
+            </testsuite>
+        </testsuites>
+        "#);
+    }
+
+    #[test]
+    fn what_is_no_longer_seen_is_a_failure_with_strict_only() {
+        let mut report = sample::matrix();
+        report.is_interrupted = false;
+        assert!(!document(&report).unwrap().contains("no longer seen"));
+        report.is_strict = true;
+        let case = "<testcase name=\"idle\" classname=\"good\">\n            <failure message=\"accepted, and no longer seen: loop\" type=\"stale\"/>";
+        let text = document(&report).unwrap();
+        assert!(text.contains(case), "{text}");
     }
 }

@@ -8,13 +8,16 @@ pub mod connect;
 pub mod escape;
 pub mod json;
 pub mod junit;
+pub mod markdown;
+pub mod matrix;
 pub mod style;
 pub mod terminal;
 pub mod timeline;
 
-use crate::oracle::{Effect, Judgement, Verdict};
-use crate::scenarios::Outcome;
+use crate::oracle::{Effect, Finding, FindingKind, Judgement, Verdict};
+use crate::scenarios::{Ending, Outcome};
 use crate::time::Duration;
+use serde::Serialize;
 
 /// Everything that a command ran.
 #[derive(Debug)]
@@ -25,14 +28,38 @@ pub struct Report {
     pub planned: usize,
     /// Whether the user ended it; a run that was under way then is among the runs, as inconclusive.
     pub is_interrupted: bool,
+    /// Whether more is to come: a report that is written while runs are made.
+    pub is_under_way: bool,
     /// Whether what is merely shown fails as well.
     pub is_strict: bool,
+    /// What is accepted and did not come up any more.
+    pub stale: Vec<Stale>,
     /// How long all of it took on the wall clock.
     pub took: Duration,
 }
 
+/// A finding that is accepted and that no run had which might have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stale {
+    /// Of which subject.
+    pub subject: String,
+    /// In which scenarios: as the acceptance has it.
+    pub scenario: String,
+    /// Its id.
+    pub finding: String,
+}
+
+/// What a control run has to tell besides: whether the subject is well without any fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Control {
+    /// When it was READY, if it was.
+    pub ready_after: Option<Duration>,
+    /// The last lines that it printed.
+    pub printed: Vec<String>,
+}
+
 /// One run and what came of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Run {
     /// The scenario's name.
     pub scenario: String,
@@ -40,7 +67,9 @@ pub struct Run {
     pub subject: String,
     /// The command that makes this run again.
     pub reproduce: String,
-    /// What it left behind, or why it could not be made.
+    /// There if it is the run that is made before all others of its subject, to see that it is well.
+    pub control: Option<Control>,
+    /// What it left behind, or why it could not be made; that text may end in a line `hint: …`.
     pub result: Result<Outcome, String>,
 }
 
@@ -59,6 +88,8 @@ pub struct Totals {
     pub failed: usize,
     /// Runs that were planned and not made.
     pub not_run: usize,
+    /// Findings that are known and accepted, each counted once a run.
+    pub accepted: usize,
     /// How long the subjects were watched, all in all, on their own clocks.
     pub watched: Duration,
 }
@@ -75,6 +106,7 @@ impl Report {
                 totals.failed += 1;
                 continue;
             };
+            totals.accepted += accepted_ids(&outcome.judgement).len();
             totals.watched += outcome.judgement.watched;
             *match verdict(&outcome.judgement, self.is_strict) {
                 Verdict::Conforms => &mut totals.conforms,
@@ -89,11 +121,61 @@ impl Report {
 
 /// The verdict of a run, `--strict` considered: then what is merely shown fails as well.
 pub fn verdict(judgement: &Judgement, is_strict: bool) -> Verdict {
-    let fails = |effect| effect == Effect::Fails || (is_strict && effect == Effect::Shown);
-    if judgement.findings.iter().any(|found| fails(found.effect)) {
+    if judgement
+        .findings
+        .iter()
+        .any(|found| fails(found, is_strict))
+    {
         Verdict::Violates
     } else {
         judgement.verdict
+    }
+}
+
+/// Whether a finding fails its run: what is accepted never does.
+pub fn fails(found: &Finding, is_strict: bool) -> bool {
+    let is_grave = found.effect == Effect::Fails || (is_strict && found.effect == Effect::Shown);
+    is_grave && found.accepted.is_none()
+}
+
+/// The ids of the findings that fail, each once, the gravest first.
+pub fn failing_ids(judgement: &Judgement, is_strict: bool) -> Vec<&str> {
+    ids(judgement, |found| fails(found, is_strict))
+}
+
+/// The ids of the findings that are accepted, each once.
+pub fn accepted_ids(judgement: &Judgement) -> Vec<&str> {
+    ids(judgement, |found| found.accepted.is_some())
+}
+
+fn ids(judgement: &Judgement, which: impl Fn(&Finding) -> bool) -> Vec<&str> {
+    let mut found: Vec<&Finding> = judgement.findings.iter().filter(|f| which(f)).collect();
+    // That it died says more than the rule it broke on the way.
+    found.sort_by_key(|found| (found.effect, found.kind != FindingKind::Outcome));
+    let mut ids: Vec<&str> = Vec::new();
+    for one in found {
+        if !ids.contains(&one.id.as_str()) {
+            ids.push(&one.id);
+        }
+    }
+    ids
+}
+
+/// Why a run was not watched to its end and for how long it was, if it was not.
+pub fn not_complete(outcome: &Outcome) -> Option<String> {
+    let why = match outcome.ending {
+        Ending::Interrupted => "interrupted",
+        Ending::TimedOut => "timed out",
+        Ending::Complete | Ending::NotMade => return None,
+    };
+    Some(format!("{why} after {}", ago(outcome.judgement.watched)))
+}
+
+/// The text of an error and its hint, which is a line of its own at its end.
+pub fn error_and_hint(text: &str) -> (&str, Option<&str>) {
+    match text.split_once("\nhint: ") {
+        Some((error, hint)) => (error, Some(hint)),
+        None => (text, None),
     }
 }
 
@@ -150,6 +232,21 @@ mod tests {
         assert_eq!(verdict(&judgement, true), Verdict::Violates);
         judgement.findings[0].effect = Effect::Note;
         assert_eq!(verdict(&judgement, true), Verdict::Conforms);
+    }
+
+    #[test]
+    fn what_is_accepted_never_fails() {
+        let mut judgement = sample::judgement();
+        assert_eq!(failing_ids(&judgement, false), ["died", "resume/R4"]);
+        for found in &mut judgement.findings {
+            found.accepted = Some(sample::accepted());
+        }
+        judgement.verdict = Verdict::Conforms;
+        for is_strict in [false, true] {
+            assert_eq!(verdict(&judgement, is_strict), Verdict::Conforms);
+        }
+        assert!(failing_ids(&judgement, true).is_empty());
+        assert_eq!(accepted_ids(&judgement), ["died", "resume/R4"]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! One small report for the tests of every format, with all that is awkward in it: each verdict, a run that could not be made,
 //! runs that were not made, and texts from outside that hold control characters.
 
-use super::{Report, Run};
-use crate::expect::{Allowances, Ends, Expectations};
+use super::{Control, Report, Run, Stale};
+use crate::expect::{Accepted, Allowances, Ends, Expectations};
 use crate::fault::{Action, Answer, Direction, Fault, Lasts, Origin, Scope, Times, Trigger};
 use crate::oracle::{Counts, Effect, Finding, FindingKind, Judgement, RuleCount, Verdict};
-use crate::scenarios::Outcome;
+use crate::scenarios::{Ending, Outcome};
 use crate::time::{Duration, Instant};
 use crate::trace::{Clock, Header, IdentifyLimit, ScheduledFault, Vantage};
 
@@ -128,6 +128,7 @@ pub(super) fn outcome(verdict: Verdict) -> Outcome {
         },
         entries: Vec::new(),
         took: Duration::from_millis(7),
+        ending: Ending::Complete,
         repeats: 0,
     }
 }
@@ -139,6 +140,7 @@ pub(super) fn run(scenario: &str, result: Result<Outcome, String>) -> Run {
         scenario: scenario.to_owned(),
         subject: "carbon-0.14".to_owned(),
         reproduce,
+        control: None,
         result,
     }
 }
@@ -154,7 +156,81 @@ pub(super) fn report() -> Report {
         ],
         planned: 7,
         is_interrupted: false,
+        is_under_way: false,
+        stale: Vec::new(),
         is_strict: false,
         took: Duration::from_millis(40),
+    }
+}
+
+pub(super) fn accepted() -> Accepted {
+    Accepted {
+        reason: "reported upstream".to_owned(),
+        link: Some("https://issues.test/349".to_owned()),
+    }
+}
+
+/// Two subjects in real time: one that conforms with an acceptance and was interrupted, one whose control run violates.
+pub(super) fn matrix() -> Report {
+    let of = |scenario: &str, subject: &str, result: Result<Outcome, String>| {
+        let result = result.map(|mut outcome| {
+            outcome.header.clock = Clock::Real;
+            outcome.header.interval = Duration::from_secs(2);
+            outcome
+        });
+        Run {
+            subject: subject.to_owned(),
+            reproduce: format!(
+                "gwtool chaos --scenario {scenario} --seed 0x5eed --subjects s.toml --subject {subject}"
+            ),
+            ..run(scenario, result)
+        }
+    };
+    let control = |printed: &[&str], run: Run| Run {
+        control: Some(Control {
+            ready_after: Some(Duration::from_millis(412)),
+            printed: printed.iter().map(|line| (*line).to_owned()).collect(),
+        }),
+        ..run
+    };
+    let mut known = outcome(Verdict::Violates);
+    known.judgement.verdict = Verdict::Conforms;
+    for found in &mut known.judgement.findings {
+        found.accepted = Some(accepted());
+    }
+    let mut mixed = outcome(Verdict::Violates);
+    mixed.judgement.findings[0].accepted = Some(accepted());
+    mixed.judgement.findings[1].seen = "died: a|b after 12.403s".to_owned();
+    mixed.judgement.findings[1].evidence =
+        vec!["exit code 1".to_owned(), "\x1b[1mError".to_owned()];
+    let mut cut = outcome(Verdict::Inconclusive);
+    cut.ending = Ending::Interrupted;
+    cut.judgement.watched = Duration::from_millis(12_345);
+    let mut unmade = outcome(Verdict::Inconclusive);
+    unmade.ending = Ending::NotMade;
+    unmade.judgement.reasons = vec!["not run: the control run violates".to_owned()];
+    Report {
+        runs: vec![
+            control(&[], of("control", "good", Ok(outcome(Verdict::Conforms)))),
+            control(&["\x1b[2Jhello"], of("control", "bad", Ok(mixed.clone()))),
+            of("flap", "good", Ok(known)),
+            of("flap", "bad", Ok(unmade)),
+            of("calm", "good", Ok(cut)),
+            of(
+                "idle",
+                "bad",
+                Err("failed to start `nod`: no such file\nhint: is it on PATH?".to_owned()),
+            ),
+        ],
+        planned: 8,
+        is_interrupted: true,
+        is_under_way: false,
+        is_strict: false,
+        stale: vec![Stale {
+            subject: "good".to_owned(),
+            scenario: "idle".to_owned(),
+            finding: "loop".to_owned(),
+        }],
+        took: Duration::from_secs(40),
     }
 }

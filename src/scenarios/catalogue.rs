@@ -21,6 +21,29 @@ pub fn shipped(clock: Clock) -> Vec<Scenario> {
     load::load(TEXT, FILE, clock).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+/// The name of the scenario in which nothing happens. The catalogue does not have it, and nobody else may.
+pub const CONTROL: &str = "control";
+
+/// Short, since every program is run in it before anything else: READY, and then the watch.
+const CONTROL_TEXT: &str = r#"
+[control]
+summary = "Nothing happens: is the subject well at all?"
+origin  = ["gwtool"]
+tags    = ["control"]
+chaos   = "0s"
+traffic = { every = "0.5I" }
+"#;
+
+/// The scenario in which nothing happens: a subject that fails here is not to be blamed on any fault.
+///
+/// # Panics
+/// When its text has a problem, which is a bug of gwtool's.
+pub fn control(clock: Clock) -> Scenario {
+    let mut all =
+        load::load(CONTROL_TEXT, CONTROL, clock).unwrap_or_else(|problems| panic!("{problems}"));
+    all.remove(0)
+}
+
 /// The text of a scenario of the catalogue as it was written, comments included. A name with a variant, or an
 /// alias, gives the scenario that it belongs to.
 pub fn source(name: &str) -> Option<&'static str> {

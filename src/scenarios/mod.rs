@@ -1,8 +1,11 @@
 //! Scenarios: what the catalogue and a user's own files say, and runs of them.
 
+pub mod acceptance;
 pub mod catalogue;
+mod document;
 pub mod load;
 pub mod outcome;
+pub mod roster;
 #[allow(
     clippy::disallowed_methods,
     reason = "it measures how long a run took on the wall clock"
@@ -10,7 +13,7 @@ pub mod outcome;
 pub mod runner;
 pub mod schema;
 
-pub use outcome::Outcome;
+pub use outcome::{Ending, Outcome};
 
 use crate::expect::{Ends, Expectations};
 use crate::fault::{FaultSpec, OnClose};

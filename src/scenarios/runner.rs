@@ -1,8 +1,8 @@
 //! One run of a scenario with a subject and a seed: everything is drawn, set up, run, and judged.
 
-use super::{Outcome, Scenario};
-use crate::expect::Allowances;
-use crate::fault::{Lasts, Trigger};
+use super::{Ending, Outcome, Scenario};
+use crate::expect::{Accepted, Allowances};
+use crate::fault::{Act, Action, Kept, Lasts, Trigger};
 use crate::faults::schedule;
 use crate::machine::Endpoints;
 use crate::net::run::{Setup, run as run_engine, run_program};
@@ -10,12 +10,13 @@ use crate::net::{Interrupt, RunError};
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
 use crate::protocol::Token;
 use crate::seed::{Draw, Seed, Stream};
-use crate::subjects::{Need, Subject};
+use crate::subjects::{Need, Settings, Subject};
 use crate::time::{Duration, Span, SpanRange};
 use crate::trace::{
     Clock, Entry, Header, IdentifyLimit, Observer, ScheduledFault, VERSION, Vantage,
 };
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 /// The heartbeat interval where nobody gives one: Discord's own in virtual time; in real time somebody waits for the result.
@@ -61,21 +62,26 @@ pub struct Plan {
     pub schedule: Option<Vec<ScheduledFault>>,
 }
 
-/// What runs in real time share: the machine, on which some have to be alone.
+/// What runs share: those in real time are made side by side, but some have to be alone.
 #[derive(Debug, Default)]
 pub struct Machine {
-    together: RwLock<()>,
-    supervisor: PathBuf,
+    alone: RwLock<()>,
+    /// gwtool's own executable, which looks after the programs that are started. Without it no program can be.
+    supervisor: Option<PathBuf>,
 }
 
 impl Machine {
-    /// A machine on which programs can be put under test: each is watched over by a process of the gwtool executable at this
-    /// path. Without one, only subjects in this process can be run.
+    /// One that can start programs: `supervisor` is gwtool's own executable.
     pub fn new(supervisor: PathBuf) -> Self {
         Self {
-            supervisor,
+            supervisor: Some(supervisor),
             ..Self::default()
         }
+    }
+
+    /// gwtool's own executable, where it is known.
+    pub const fn supervisor(&self) -> Option<&PathBuf> {
+        self.supervisor.as_ref()
     }
 }
 
@@ -92,12 +98,40 @@ impl Plan {
                 "it needs a heartbeat interval of at least {least}, and it is {is}"
             ));
         }
-        let missing = self
-            .scenario
-            .needs
-            .iter()
-            .find(|need| !self.subject.can(**need))?;
-        Some(format!("it needs a subject {}", missing.words()))
+        let needs = &self.scenario.needs;
+        if let Some(missing) = needs.iter().find(|need| !self.subject.can(**need)) {
+            return Some(format!("it needs a subject {}", missing.words()));
+        }
+        self.subject.program()?;
+        if self.scenario.settings != Settings::default() {
+            let why = "it gives the subject settings of its own, which a program cannot be told";
+            return Some(why.to_owned());
+        }
+        let keeps_session = |action: &Action<_>| {
+            matches!(
+                action,
+                Action::Subject {
+                    act: Act::Start | Act::Restart,
+                    session: Kept::Kept,
+                    ..
+                }
+            )
+        };
+        let mut faults = self.scenario.faults.iter();
+        let why = "it hands the subject its old session, which a new process does not have";
+        faults
+            .any(|fault| keeps_session(&fault.action))
+            .then(|| why.to_owned())
+    }
+
+    /// Findings of this run that are known, by their ids.
+    fn known(&self) -> Vec<(String, Accepted)> {
+        let program = self.subject.program();
+        let accepted = program.into_iter().flat_map(|program| &program.accepted);
+        accepted
+            .filter(|one| one.covers(&self.scenario.name))
+            .map(|one| (one.finding.clone(), one.why.clone()))
+            .collect()
     }
 
     /// How long a login may take with these allowances.
@@ -212,22 +246,19 @@ pub fn run(
 ) -> Result<Outcome, RunError> {
     let setup = plan.setup();
     if let Some(reason) = plan.not_judged() {
-        return Ok(not_judged(setup.header, reason));
+        return Ok(unseen(setup.header, Verdict::NotJudged, reason));
     }
     let mut repeats = 0;
     loop {
         let outcome = if repeats == 0 {
-            let _together = machine
-                .together
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            once(plan, &setup, observers, &machine.supervisor, interrupt)?
+            let _together = machine.alone.read().unwrap_or_else(PoisonError::into_inner);
+            once(plan, &setup, observers, machine, interrupt)?
         } else {
             let _alone = machine
-                .together
+                .alone
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            once(plan, &setup, observers, &machine.supervisor, interrupt)?
+            once(plan, &setup, observers, machine, interrupt)?
         };
         if !outcome.1 || repeats == REPEATS_MAX || interrupt.is_raised() {
             return Ok(Outcome {
@@ -248,11 +279,11 @@ fn once(
     plan: &Plan,
     setup: &Setup,
     observers: &mut [&mut dyn Observer],
-    supervisor: &Path,
+    machine: &Machine,
     interrupt: &Interrupt,
 ) -> Result<(Outcome, bool), RunError> {
     let started = std::time::Instant::now();
-    let mut judge = Judge::new(&setup.header);
+    let mut judge = Judge::new(&setup.header).accepting(plan.known());
     let mut entries: Vec<Entry> = Vec::new();
     for observer in observers.iter_mut() {
         observer.begin(&setup.header);
@@ -264,18 +295,29 @@ fn once(
     for observer in observers.iter_mut() {
         all.push(&mut **observer);
     }
-    match &plan.subject {
+    let ran = match &plan.subject {
         Subject::Machine(name) => {
             let factory = |endpoints: &Endpoints| {
                 let draw = setup.seed.stream(Stream::Subject);
                 name.machine(endpoints, &setup.token, &plan.scenario.settings, draw)
             };
-            run_engine(setup, factory, all, interrupt)?;
+            run_engine(setup, factory, all, interrupt)?
         }
         Subject::Program(program) => {
-            run_program(setup, program, supervisor, all, interrupt)?;
+            let supervisor = machine.supervisor().ok_or_else(|| {
+                let why = io::Error::other("nobody said where gwtool's executable is");
+                RunError::Supervisor(why)
+            })?;
+            run_program(setup, program, supervisor, all, interrupt)?
         }
-    }
+    };
+    let ending = if ran.is_complete {
+        Ending::Complete
+    } else if interrupt.is_raised() {
+        Ending::Interrupted
+    } else {
+        Ending::TimedOut
+    };
     let is_noisy = judge.is_noisy();
     let judgement = judge.finish();
     let outcome = Outcome {
@@ -283,14 +325,25 @@ fn once(
         judgement,
         entries,
         took: started.elapsed(),
+        ending,
         repeats: 0,
     };
     Ok((outcome, is_noisy))
 }
 
-fn not_judged(header: Header, reason: String) -> Outcome {
+/// What comes of a plan that is not run, since the subject was not well before anything was done to it.
+pub fn not_run(plan: &Plan, reason: String) -> Outcome {
+    let header = plan.setup().header;
+    Outcome {
+        ending: Ending::NotMade,
+        ..unseen(header, Verdict::Inconclusive, reason)
+    }
+}
+
+/// An outcome without a run.
+fn unseen(header: Header, verdict: Verdict, reason: String) -> Outcome {
     let judgement = Judgement {
-        verdict: Verdict::NotJudged,
+        verdict,
         reasons: vec![reason],
         evidence: Vec::new(),
         findings: Vec::new(),
@@ -304,6 +357,7 @@ fn not_judged(header: Header, reason: String) -> Outcome {
         judgement,
         entries: Vec::new(),
         took: Duration::ZERO,
+        ending: Ending::Complete,
         repeats: 0,
     }
 }
@@ -317,5 +371,123 @@ impl Need {
             Self::Delivery => "that reports what it delivered",
             Self::Process => "that is a program",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenarios::{catalogue, load};
+    use crate::subjects::Name;
+    use crate::subjects::program::{Acceptance, Program};
+    use std::sync::Arc;
+
+    fn scenario(text: &str) -> Scenario {
+        let text = format!("[mine]\nsummary = \"\"\n{text}\n");
+        let mut all = load::load(&text, "mine.toml", Clock::Virtual)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        all.remove(0)
+    }
+
+    fn program() -> Program {
+        Program::new(vec!["bot".to_owned()])
+    }
+
+    fn plan(scenario: Scenario, subject: Subject) -> Plan {
+        Plan {
+            scenario,
+            subject,
+            seed: Seed(1),
+            clock: Clock::Virtual,
+            tls: false,
+            interval: usual_interval(Clock::Virtual),
+            timeout: None,
+            keep_entries: false,
+            schedule: None,
+        }
+    }
+
+    fn why(scenario: Scenario) -> Option<String> {
+        plan(scenario, Subject::Program(Arc::new(program()))).not_judged()
+    }
+
+    #[test]
+    fn what_a_program_cannot_be_told_is_not_judged() {
+        let settings = || scenario("settings = { attempts = 3 }");
+        assert_eq!(
+            why(settings()).as_deref(),
+            Some("it gives the subject settings of its own, which a program cannot be told")
+        );
+        assert_eq!(plan(settings(), Name::Gwtool.into()).not_judged(), None);
+        let restart = |keys: &str| {
+            scenario(&format!(
+                "fault = [{{ at = \"1I\", do = \"subject\", act = \"restart\"{keys} }}]"
+            ))
+        };
+        assert_eq!(
+            why(restart("")).as_deref(),
+            Some("it hands the subject its old session, which a new process does not have")
+        );
+        assert_eq!(why(restart(", session = \"none\"")), None);
+        assert_eq!(
+            why(scenario("needs = [\"commands\"]")).as_deref(),
+            Some("it needs a subject whose application can be told to send commands")
+        );
+        assert_eq!(why(catalogue::control(Clock::Virtual)), None);
+    }
+
+    #[test]
+    fn a_run_knows_what_is_accepted_in_its_scenario_only() {
+        let acceptance = |scenario: &str, finding: &str| Acceptance {
+            scenario: scenario.to_owned(),
+            finding: finding.to_owned(),
+            why: Accepted {
+                reason: "known".to_owned(),
+                link: None,
+            },
+        };
+        let program = Program {
+            accepted: vec![acceptance("mine", "died"), acceptance("flap", "hung")],
+            ..program()
+        };
+        let known = plan(scenario(""), Subject::Program(Arc::new(program))).known();
+        let ids: Vec<&str> = known.iter().map(|(id, _)| &**id).collect();
+        assert_eq!(ids, ["died"]);
+        assert!(plan(scenario(""), Name::Gwtool.into()).known().is_empty());
+    }
+
+    #[test]
+    fn the_control_run_is_short_and_a_sound_subject_conforms() {
+        for subject in Name::ALL {
+            let plan = plan(catalogue::control(Clock::Virtual), subject.into());
+            let outcome = run(&plan, &mut [], &Machine::default(), &Interrupt::default())
+                .expect("the run is made");
+            let Judgement {
+                verdict,
+                reasons,
+                watched,
+                ..
+            } = outcome.judgement;
+            assert_eq!(
+                (verdict, reasons),
+                (Verdict::Conforms, Vec::new()),
+                "{subject}"
+            );
+            assert_eq!(outcome.ending, Ending::Complete);
+            assert!(
+                watched < plan.interval * 5,
+                "{subject} was watched {watched:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_interrupted_is_not_complete() {
+        let stop = Interrupt::default();
+        stop.raise();
+        let plan = plan(catalogue::control(Clock::Virtual), Name::Gwtool.into());
+        let outcome = run(&plan, &mut [], &Machine::default(), &stop).expect("the run is made");
+        assert_eq!(outcome.ending, Ending::Interrupted);
+        assert_eq!(outcome.judgement.verdict, Verdict::Inconclusive);
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Text,
     /// A list of texts.
     Texts,
+    /// A text or a list of texts.
+    TextOrTexts,
     /// `true` or `false`.
     Flag,
     /// A whole number.
@@ -70,6 +72,8 @@ pub(super) enum Kind {
     TextTable,
     /// A table with these keys.
     Table(&'static [Key]),
+    /// A list of tables with these keys.
+    Tables(&'static [Key]),
     /// A list of faults.
     Faults,
     /// A table of lists of values, by the name that stands for them.
@@ -80,7 +84,7 @@ pub(super) enum Kind {
     Real,
 }
 
-const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key {
         name,
         kind,
@@ -89,7 +93,7 @@ const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     }
 }
 
-const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key {
         name,
         kind,
@@ -113,8 +117,8 @@ pub(super) const SCOPES: &[&str] = &["connection", "all"];
 /// The keys of which a fault has exactly one.
 pub(super) const TRIGGERS: &[&str] = &["at", "every", "on"];
 
-const SPAN: Kind = Kind::Span { may_be_zero: true };
-const SPAN_POSITIVE: Kind = Kind::Span { may_be_zero: false };
+pub(super) const SPAN: Kind = Kind::Span { may_be_zero: true };
+pub(super) const SPAN_POSITIVE: Kind = Kind::Span { may_be_zero: false };
 const RANGE: Kind = Kind::Range { may_be_zero: true };
 const RANGE_POSITIVE: Kind = Kind::Range { may_be_zero: false };
 const DIRECTION: Key = key(
@@ -712,6 +716,7 @@ fn schema_of(kind: Kind) -> Value {
     match kind {
         Kind::Text => json!({ "type": "string" }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::TextOrTexts => json!({ "anyOf": [schema_of(Kind::Text), schema_of(Kind::Texts)] }),
         Kind::Flag => or_substitution(json!({ "type": "boolean" })),
         Kind::Number { min, max } => or_substitution(number(min, max)),
         Kind::NumberOr { min, max, words } => any(&[number(min, max), json!({ "enum": words })]),
@@ -741,6 +746,7 @@ fn schema_of(kind: Kind) -> Value {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         }
         Kind::Table(keys) => table_of(keys, &[], true),
+        Kind::Tables(keys) => json!({ "type": "array", "items": table_of(keys, &[], true) }),
         Kind::Faults => json!({ "type": "array", "items": { "$ref": "#/$defs/fault" } }),
         Kind::Matrix => json!({
             "type": "object",

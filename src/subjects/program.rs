@@ -5,6 +5,7 @@
 
 use crate::expect::{Accepted, AllowancesGiven};
 use crate::time::{Duration, Span};
+use std::fmt;
 use std::path::PathBuf;
 
 /// How long a program may take to end after SIGTERM before it is killed.
@@ -63,10 +64,55 @@ impl Program {
 pub struct HealthCheck {
     /// What is asked.
     pub probe: Probe,
-    /// The time between two questions.
+    /// The time between two questions, as its owner says; [`period`](Self::period) is what it comes to.
     pub every: Span,
     /// How long an answer may take.
     pub within: Duration,
+}
+
+/// How long an answer may take unless somebody says otherwise.
+pub const HEALTH_WITHIN: Duration = Duration::from_secs(5);
+/// A subject is not asked more often than this unless somebody says so in plain time.
+const HEALTH_EVERY_MIN: Duration = Duration::from_secs(1);
+
+impl HealthCheck {
+    /// A check as often as is usual, once a heartbeat interval.
+    pub const fn new(probe: Probe) -> Self {
+        Self {
+            probe,
+            every: Span::intervals(1),
+            within: HEALTH_WITHIN,
+        }
+    }
+
+    /// The time between two questions at a heartbeat interval: what scales with it is a second at least.
+    pub fn period(&self, interval: Duration) -> Duration {
+        let every = self.every.at(interval);
+        if self.every.is_scaled() {
+            every.max(HEALTH_EVERY_MIN)
+        } else {
+            every
+        }
+    }
+}
+
+impl Probe {
+    /// A URL if the text begins like one, a command otherwise.
+    pub fn of(text: &str) -> Self {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            Self::Url(text.to_owned())
+        } else {
+            Self::Command(text.to_owned())
+        }
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(text) | Self::Command(text) => f.write_str(text),
+        }
+    }
 }
 
 /// What is asked whether a subject is well.
@@ -113,6 +159,24 @@ mod tests {
         assert_eq!(name("./bot"), "bot");
         assert_eq!(name("/usr/bin/node bot.mjs"), "node bot.mjs");
         assert_eq!(name("python3 -u bots/mine.py --quick"), "python3 mine.py");
+    }
+
+    #[test]
+    fn what_scales_with_the_interval_is_asked_once_a_second_at_most() {
+        let mut check = HealthCheck::new(Probe::of("curl -f localhost"));
+        let millis = Duration::from_millis;
+        assert_eq!(check.period(millis(300)), millis(1000));
+        assert_eq!(check.period(millis(2000)), millis(2000));
+        check.every = Span::fixed(millis(200));
+        assert_eq!(check.period(millis(2000)), millis(200));
+    }
+
+    #[test]
+    fn a_probe_is_a_url_if_it_begins_like_one() {
+        let url = "http://127.0.0.1:8080/health";
+        assert_eq!(Probe::of(url), Probe::Url(url.to_owned()));
+        let command = "curl http://127.0.0.1";
+        assert_eq!(Probe::of(command), Probe::Command(command.to_owned()));
     }
 
     #[test]

@@ -65,7 +65,7 @@ const FORBIDDEN: &[&str] = &[
 
 /// Crates and calls that are at home in one place only: what it is, and how the files begin that may name it.
 const AT_HOME: &[(&str, &[&str])] = &[
-    ("toml::", &["scenarios/load"]),
+    ("toml::", &["scenarios/document"]),
     ("clap", &["cmd", "main.rs"]),
     ("indicatif", &["cmd"]),
     ("tracing_subscriber", &["main.rs"]),

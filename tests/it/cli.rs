@@ -3,7 +3,7 @@
 use assert_cmd::Command;
 use serde_json::Value;
 use std::fs;
-use std::io::pipe;
+use std::io::{Read as _, pipe};
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
@@ -118,10 +118,18 @@ mod usage {
     #[test]
     fn flags_that_contradict_each_other_are_refused() {
         gwtool("chaos --replay x --seed 1").is_error(&["--replay", "--seed"]);
+        gwtool("chaos --scenario flap --time virtual -- sh").is_error(&["real time", "hint: "]);
+        gwtool("chaos --grace 1s").is_error(&["<CMD>"]);
         gwtool("chaos -v -q").is_error(&["--verbose", "--quiet"]);
         gwtool("connect ws://localhost:1 --discord").is_error(&["--discord"]);
         gwtool("connect --send-token").is_error(&["URL"]);
         gwtool("chaos --tls").is_error(&["`--tls` needs real time", "hint: add `--time real`"]);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_no_verdict() {
+        let came = gwtool("chaos --scenario flap -- no-such-program-anywhere --flag");
+        came.is_error(&["failed to start `no-such-program-anywhere`", "hint: "]);
     }
 
     #[test]
@@ -150,6 +158,19 @@ mod files {
         let came = gwtool("chaos --scenarios no/such/file.toml");
         came.is_error(&[
             "failed to read the scenario file `no/such/file.toml`",
+            "hint: ",
+        ]);
+    }
+
+    #[test]
+    fn a_mistake_in_a_subject_file_is_told_with_its_place() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("subjects.toml");
+        fs::write(&file, "[bot]\ncommand = [\"sh\"]\ngrase = \"5s\"\n").unwrap();
+        let came = gwtool(&format!("chaos --subjects {}", text(&file)));
+        came.is_error(&["unknown key `grase`", "subjects.toml:3:1", "`grace`"]);
+        gwtool("chaos --subjects no/such/file.toml").is_error(&[
+            "failed to read the subject file `no/such/file.toml`",
             "hint: ",
         ]);
     }
@@ -274,7 +295,7 @@ mod files {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_report_to_a_full_disk_is_an_error() {
-        for format in ["json", "junit", "trace"] {
+        for format in ["json", "junit", "markdown", "trace"] {
             let came = gwtool(&format!(
                 "chaos --scenario flap --seed 1 -q --report {format}=/dev/full"
             ));
@@ -692,6 +713,48 @@ mod chaos {
     }
 
     #[test]
+    fn several_subjects_are_a_matrix_and_a_document_of_it() {
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("matrix.md");
+        let words = "chaos --scenario zombie-race --scenario flap --subject gwtool --subject carbon-0.14 --seed 1";
+        let came = gwtool(&format!("{words} --report markdown={}", text(&file)));
+        let out = &came.is(1).stdout;
+        let heading = "scenario     gwtool    carbon-0.14\n";
+        assert!(out.contains(heading), "{out}");
+        let reproduce =
+            "reproduce: gwtool chaos --scenario zombie-race --subject carbon-0.14 --seed 0x1\n";
+        assert!(out.contains(reproduce), "{out}");
+        let document = fs::read_to_string(&file).unwrap();
+        for line in [
+            "| scenario | gwtool | carbon-0.14 |",
+            "## carbon-0.14",
+            "gwtool chaos --scenario zombie-race --subject carbon-0.14 --seed 0x1",
+        ] {
+            assert!(document.contains(line), "no `{line}` in: {document}");
+        }
+        gwtool(&format!(
+            "{words} --report markdown={} --jobs 1",
+            text(&file)
+        ))
+        .is(1);
+        assert_eq!(fs::read_to_string(&file).unwrap(), document);
+    }
+
+    #[test]
+    fn the_scenario_in_which_nothing_happens_can_be_asked_for() {
+        let came = gwtool("chaos --scenario control --seed 1");
+        assert!(
+            came.is(0).stdout.contains("\nconforms\n"),
+            "{}",
+            came.stdout
+        );
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("own.toml");
+        fs::write(&file, "[control]\nsummary = \"taken\"\n").unwrap();
+        gwtool(&format!("chaos --scenarios {}", text(&file))).is_error(&["`control`", "hint: "]);
+    }
+
+    #[test]
     fn fail_fast_ends_at_the_first_failure() {
         let arguments = "chaos --seed 1 --subject carbon-0.14 --format json";
         let all = gwtool(arguments).is(1).json();
@@ -714,6 +777,89 @@ mod chaos {
             "a drawn seed is told: {}",
             came.stderr
         );
+    }
+
+    /// A process that is not left behind, whatever becomes of the test.
+    struct Running(std::process::Child);
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// Waits until something is so.
+    #[expect(clippy::disallowed_methods, reason = "another process writes files")]
+    fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(std::time::Instant::now() < deadline, "never: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// One run is over at once and the next takes an hour: what was seen is on disk before the user ends it, and afterwards.
+    #[cfg(unix)]
+    #[test]
+    fn documents_are_there_while_runs_go_on_and_say_that_they_are_not_complete() {
+        let dir = tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(
+            path("own.toml"),
+            "[first]\nsummary = \"x\"\nchaos = \"0s\"\n[second]\nsummary = \"x\"\nchaos = \"1h\"\n",
+        )
+        .unwrap();
+        let report = |format: &str| format!("--report={format}={}", text(&path(format)));
+        let gwtool = Process::new(BINARY)
+            .args([
+                "chaos",
+                "--time",
+                "real",
+                "--interval",
+                "300ms",
+                "--jobs",
+                "1",
+            ])
+            .args(["--seed", "1", "--scenario", "first", "--scenario", "second"])
+            .args(["--scenarios", text(&path("own.toml"))])
+            .args([report("json"), report("junit"), report("markdown")])
+            .arg(format!("--report=trace={}/{{scenario}}", text(dir.path())))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut gwtool = Running(gwtool);
+        let written = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
+        let document =
+            || -> Value { serde_json::from_str(&written("json")).expect("the document is whole") };
+        // The three are written one after the other.
+        until("all documents", || !written("markdown").is_empty());
+        until("the second run", || written("second").contains('\n'));
+        let meanwhile = document();
+        assert_eq!(meanwhile["is_complete"], false);
+        assert_eq!(meanwhile["totals"]["conforms"], 1, "{meanwhile:#}");
+        assert_eq!(meanwhile["totals"]["not_run"], 1);
+        let missing = "<error message=\"1 run not made\" type=\"not complete\"/>";
+        assert!(written("junit").contains(missing), "{}", written("junit"));
+        assert!(written("markdown").contains("**Not complete**: 1 of 2 runs were made."));
+
+        let sent = Process::new("kill")
+            .args(["-INT", &gwtool.0.id().to_string()])
+            .status()
+            .expect("there is a `kill`");
+        assert!(sent.success());
+        let mut out = String::new();
+        let mut stdout = gwtool.0.stdout.take().expect("stdout is piped");
+        stdout.read_to_string(&mut out).expect("stdout is text");
+        assert_eq!(gwtool.0.wait().unwrap().code(), Some(130), "{out}");
+        assert!(out.contains("not complete: interrupted after "), "{out}");
+        let last = document();
+        assert_eq!(last["is_complete"], false);
+        assert_eq!(last["runs"][0]["is_complete"], true);
+        assert_eq!(last["runs"][1]["is_complete"], false);
+        assert!(written("junit").contains("not complete: interrupted after "));
+        assert!(written("markdown").contains("- not complete: interrupted"));
     }
 
     /// In real time the run takes many seconds: the signal comes while it is under way.

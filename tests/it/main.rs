@@ -11,6 +11,7 @@ mod first_byte;
 mod fuzz;
 mod lab;
 mod live;
+mod programs;
 mod rules;
 mod runs;
 mod sound;

@@ -1,6 +1,7 @@
 //! The judge's outcomes, expectations and verdict against traces made by hand. Rules are tried on edited recordings of real
 //! runs, which only the whole crate can make: `tests/it/rules.rs`.
 
+mod accepted;
 mod outcomes;
 mod programs;
 mod tape;

@@ -3,7 +3,7 @@
 //! Times are milliseconds since the run began; entries may be added in any order and are sorted when the tape is judged. The
 //! conforming run has I = 40 s: a login, four heartbeats, three messages, an RST at 150 s, a RESUME, and quiet until 320 s.
 
-use crate::expect::{Allowances, Ends, Expectations};
+use crate::expect::{Accepted, Allowances, Ends, Expectations};
 use crate::fault::{Act, Action, Answer, DrawnFault, Event, Lasts, Port, Scope, Times, Trigger};
 use crate::oracle::{Effect, Finding, Judge, Judgement, RecoveryFacts, Verdict};
 use crate::protocol::{CloseCode, Json, Opcode};
@@ -35,6 +35,8 @@ pub(super) struct Tape {
     pub(super) s: u64,
     /// The session's id.
     pub(super) id: &'static str,
+    /// Findings that are known.
+    pub(super) known: Vec<(String, Accepted)>,
 }
 
 pub(super) fn ms(ms: u64) -> Instant {
@@ -93,6 +95,7 @@ impl Tape {
             facts,
             s: 0,
             id: "s1",
+            known: Vec::new(),
         };
         let with_session = false;
         tape.see(0, Seen::Started { with_session });
@@ -380,7 +383,7 @@ impl Tape {
     pub(super) fn judged_as_it_is(&self) -> Judgement {
         let mut entries = self.entries.clone();
         entries.sort_by_key(|entry| entry.at);
-        let mut judge = Judge::new(&self.header);
+        let mut judge = Judge::new(&self.header).accepting(self.known.clone());
         for entry in &entries {
             judge.observe(entry);
         }

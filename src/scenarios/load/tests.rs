@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::scenarios::catalogue;
+use crate::time::Duration;
 use proptest::prelude::*;
 
 fn loaded(text: &str) -> Vec<Scenario> {
