@@ -111,7 +111,7 @@ pub struct Args {
     /// How long an answer to one may take [default: 5s]
     #[arg(long, value_name = "DUR", requires = "health", value_parser = duration, allow_hyphen_values = true)]
     health_within: Option<Duration>,
-    /// How long the program behind `--` may take to end after SIGTERM before it is killed [default: 5s]
+    /// How long the program behind `--` may take to end after SIGTERM before it is killed [default: 10s]
     #[arg(long, value_name = "DUR", requires = "command", value_parser = duration, allow_hyphen_values = true)]
     grace: Option<Duration>,
     /// A program to test and its arguments; it finds the gateway in `GWTOOL_GATEWAY_URL` and `GWTOOL_API_URL`
@@ -276,6 +276,7 @@ fn perform(
     let interrupt = stop.clone();
     let is_strict = args.strict;
     let mut so_far = SoFar::new(sinks, report, plan.clock);
+    so_far.begin();
     let finished = pool::run(
         items(plan, so_far.sinks),
         way,
@@ -373,14 +374,28 @@ impl<'a> SoFar<'a> {
         }
     }
 
+    /// Nothing is done yet, and says so.
+    fn begin(&mut self) {
+        if self.is_written() {
+            self.write();
+        }
+    }
+
     fn done(&mut self, place: usize, run: &Run) {
-        if self.clock == Clock::Virtual || !self.sinks.have_documents() {
+        if !self.is_written() {
             return;
         }
         self.runs.insert(place, run.clone());
-        if self.written.is_some_and(|at| at.elapsed() < INTERIM) {
-            return;
+        if self.written.is_none_or(|at| at.elapsed() >= INTERIM) {
+            self.write();
         }
+    }
+
+    fn is_written(&self) -> bool {
+        self.clock == Clock::Real && self.sinks.have_documents()
+    }
+
+    fn write(&mut self) {
         self.sinks.write_interim(&Report {
             runs: self.runs.values().cloned().collect(),
             stale: Vec::new(),

@@ -460,13 +460,12 @@ fn judged(outcome: &Outcome, is_strict: bool, how: Evidence, to: &mut String) {
         ago(judgement.watched),
         plural(exercised, "rule")
     );
-    for (what, why) in &judgement.not_judged {
-        line!(
-            to,
-            "{FAINT}not judged: {} ({}){FAINT:#}",
-            escape(what),
-            escape(why)
-        );
+    // What has one reason is told in one line.
+    for same in judgement.not_judged.chunk_by(|(_, a), (_, b)| a == b) {
+        let what: Vec<&str> = same.iter().map(|(what, _)| what.as_str()).collect();
+        let (what, why) = (what.join(", "), &same[0].1);
+        let (what, why) = (escape(&what), escape(why));
+        line!(to, "{FAINT}not judged: {what} ({why}){FAINT:#}");
     }
 }
 

@@ -8,8 +8,8 @@ use crate::time::{Duration, Span};
 use std::fmt;
 use std::path::PathBuf;
 
-/// How long a program may take to end after SIGTERM before it is killed.
-pub const GRACE: Duration = Duration::from_secs(5);
+/// How long a program may take to end after SIGTERM before it is killed: as long as `docker stop` waits.
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// A program that is put under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,10 @@ impl Program {
     pub fn new(command: Vec<String>) -> Self {
         let program = command.first().expect("a command has a program");
         // `/usr/bin/node bot.mjs` is told from `/usr/bin/node other.mjs` by its first argument that is no flag.
-        let script = command[1..].iter().find(|word| !word.starts_with('-'));
+        let is_name = |word: &&String| !word.starts_with('-');
+        let script = command[1..].iter().find(is_name);
+        // The script of `sh -c` is no name.
+        let script = script.filter(|word| !word.contains(char::is_whitespace));
         let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let name = match script {
             Some(script) => format!("{} {}", base(program), base(script)),
@@ -159,6 +162,8 @@ mod tests {
         assert_eq!(name("./bot"), "bot");
         assert_eq!(name("/usr/bin/node bot.mjs"), "node bot.mjs");
         assert_eq!(name("python3 -u bots/mine.py --quick"), "python3 mine.py");
+        let shell = ["sh", "-c", "cd bots && ./bot"].map(str::to_owned);
+        assert_eq!(Program::new(shell.to_vec()).name, "sh");
     }
 
     #[test]

@@ -68,6 +68,7 @@ recover_within = "4I"
   after = "500ms"
   do = "subject"
   act = "start"
+  session = "none"
 
 [restarted]
 summary = "The program is told to stop, and its successor is started at once"
@@ -79,6 +80,7 @@ recover_within = "4I"
   connection = 1
   do = "subject"
   act = "restart"
+  session = "none"
 
 [stopped]
 summary = "The program is told to stop"
@@ -117,13 +119,27 @@ impl Lab {
     }
 
     fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).to_str().expect("it is text").to_owned()
+        self.dir
+            .path()
+            .join(name)
+            .to_str()
+            .expect("it is text")
+            .to_owned()
     }
 
     fn arguments(&self, scenario: &str, more: &[&str], script: &str) -> Vec<String> {
         let file = self.path("mine.toml");
         let head = ["chaos", "--scenarios", &file, "--scenario", scenario];
-        let tail = ["--interval", "400ms", "--seed", "1", "--", "sh", "-c", script];
+        let tail = [
+            "--interval",
+            "400ms",
+            "--seed",
+            "1",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ];
         let words = head.iter().chain(more).chain(&tail);
         words.map(|word| (*word).to_owned()).collect()
     }
@@ -133,6 +149,32 @@ impl Lab {
         let arguments = self.arguments(scenario, more, script);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         gwtool_with(&arguments, &[("GWTOOL", BINARY)])
+    }
+
+    /// The same with a subject whose owner says that it is quick, so that what it does not do is known soon.
+    fn chaos_quick(&self, scenario: &str, script: &str) -> Came {
+        let (scenarios, subjects) = (self.path("mine.toml"), self.path("quick.toml"));
+        let names = [
+            "detect", "connect", "hello", "ready", "close", "backoff", "identify", "op9",
+        ];
+        let allowances: String = names.map(|name| format!("{name} = \"1s\"\n")).concat();
+        let text = format!(
+            "[quick]\ncommand = [\"sh\", \"-c\", '''{script}''']\n[quick.allowances]\n{allowances}"
+        );
+        fs::write(&subjects, text).expect("it can be written");
+        let arguments = [
+            &["chaos", "--scenarios", &scenarios, "--scenario", scenario][..],
+            &[
+                "--subjects",
+                &subjects,
+                "--interval",
+                "400ms",
+                "--seed",
+                "1",
+                "--no-control",
+            ],
+        ];
+        gwtool_with(&arguments.concat(), &[("GWTOOL", BINARY)])
     }
 
     fn json(&self, name: &str) -> Value {
@@ -146,7 +188,10 @@ impl Came {
     fn says(&self, texts: &[&str]) -> &Self {
         for text in texts {
             let (out, err) = (&self.stdout, &self.stderr);
-            assert!(out.contains(text) || err.contains(text), "no `{text}` in: {out}{err}");
+            assert!(
+                out.contains(text) || err.contains(text),
+                "no `{text}` in: {out}{err}"
+            );
         }
         self
     }
@@ -154,7 +199,10 @@ impl Came {
     #[track_caller]
     fn never_says(&self, text: &str) -> &Self {
         let (out, err) = (&self.stdout, &self.stderr);
-        assert!(!out.contains(text) && !err.contains(text), "`{text}` in: {out}{err}");
+        assert!(
+            !out.contains(text) && !err.contains(text),
+            "`{text}` in: {out}{err}"
+        );
         self
     }
 }
@@ -164,8 +212,11 @@ impl Came {
 #[test]
 fn a_sound_program_conforms() {
     let lab = Lab::new();
-    for scenario in ["calm", "cut", "frozen", "killed", "restarted", "stopped"] {
+    for scenario in ["calm", "cut"] {
         lab.chaos(scenario, &[], SOUND).is(0).says(&["conforms"]);
+    }
+    for scenario in ["frozen", "killed", "restarted", "stopped"] {
+        lab.chaos_quick(scenario, SOUND).is(0).says(&["conforms"]);
     }
 }
 
@@ -173,29 +224,38 @@ fn a_sound_program_conforms() {
 fn a_program_that_ends_has_died_with_its_last_words_and_its_status() {
     let dies = r#""$GWTOOL" connect --api "$GWTOOL_API_URL" --for 2s; echo "TypeError: session is undefined" >&2; exit 7"#;
     let came = Lab::new().chaos("calm-and-long", &[], dies);
-    came.is(1).says(&["died: TypeError: session is undefined", "exit code 7", "reproduce: gwtool chaos"]);
+    came.is(1).says(&[
+        "died: TypeError: session is undefined",
+        "exit code 7",
+        "reproduce: gwtool chaos",
+    ]);
 }
 
 #[test]
 fn a_program_that_ends_in_good_order_unasked_has_given_up() {
     let leaves = r#"exec "$GWTOOL" connect --api "$GWTOOL_API_URL" --for 2s"#;
-    Lab::new().chaos("calm-and-long", &[], leaves).is(1).says(&["gave-up", "exit code 0"]);
+    Lab::new()
+        .chaos("calm-and-long", &[], leaves)
+        .is(1)
+        .says(&["gave-up", "exit code 0"]);
 }
 
 #[test]
 fn a_program_may_end_after_a_fatal_close_if_it_says_why() {
     // gwtool's own client names the code; one that says nothing of it has simply died.
     let lab = Lab::new();
-    lab.chaos("wrong-token", &["--no-control"], SOUND).is(0);
+    lab.chaos_quick("wrong-token", SOUND).is(0);
     let mute = r#""$GWTOOL" connect --api "$GWTOOL_API_URL" >/dev/null 2>&1; exit 1"#;
-    lab.chaos("wrong-token", &["--no-control"], mute).is(1).says(&["died"]);
+    lab.chaos_quick("wrong-token", mute).is(1).says(&["died"]);
 }
 
 #[test]
 fn a_program_that_prints_its_token_is_found_out_and_the_token_is_not_shown() {
     let shows = format!(r#"echo "logging in with $DISCORD_TOKEN"; {SOUND}"#);
     let came = Lab::new().chaos("calm", &["--no-control", "-v"], &shows);
-    came.is(1).says(&["token", "logging in with <token>"]).never_says("gwtool-canary");
+    came.is(1)
+        .says(&["token", "logging in with <token>"])
+        .never_says("gwtool-canary");
 }
 
 #[test]
@@ -212,11 +272,25 @@ fn a_status_that_does_not_come_back_is_a_finding() {
     let flag = lab.path("ill");
     // Well until the connection is reset, and never again.
     let health = format!("test ! -e {flag}");
-    let script = format!(r#"{SOUND} | while read -r line; do case "$line" in *"#2"*) : > {flag};; esac; done"#)
-        .replace("exec ", "");
-    let more = ["--no-control", "--health", &health, "--health-every", "200ms"];
+    let script = format!(
+        r##"{SOUND} | while read -r line; do case "$line" in *"#2"*) : > {flag};; esac; done"##
+    )
+    .replace("exec ", "");
+    let more = [
+        "--no-control",
+        "--health",
+        &health,
+        "--health-every",
+        "200ms",
+    ];
     lab.chaos("cut", &more, &script).is(1).says(&["health"]);
-    let more = ["--no-control", "--health", "true", "--health-every", "200ms"];
+    let more = [
+        "--no-control",
+        "--health",
+        "true",
+        "--health-every",
+        "200ms",
+    ];
     lab.chaos("cut", &more, SOUND).is(0);
 }
 
@@ -224,20 +298,38 @@ fn a_status_that_does_not_come_back_is_a_finding() {
 
 #[test]
 fn a_program_that_is_not_there_is_an_error_with_a_hint() {
-    let came = gwtool_with(&["chaos", "--scenario", "flap", "--", "no-such-program-anywhere", "x"], &[]);
-    came.is(2).says(&["error: failed to start `no-such-program-anywhere`", "hint: "]);
+    let came = gwtool_with(
+        &[
+            "chaos",
+            "--scenario",
+            "flap",
+            "--",
+            "no-such-program-anywhere",
+            "x",
+        ],
+        &[],
+    );
+    came.is(2).says(&[
+        "error: failed to start `no-such-program-anywhere`",
+        "hint: ",
+    ]);
 }
 
 #[test]
 fn a_program_that_ends_before_it_connects_tells_what_it_printed() {
     let script = "echo cannot find module discord.js >&2; exit 1";
     let came = Lab::new().chaos("calm", &[], script);
-    came.is(3).says(&["cannot find module discord.js", "exit code 1"]);
+    came.is(3)
+        .says(&["cannot find module discord.js", "exit code 1"]);
 }
 
 #[test]
 fn a_program_that_never_connects_is_told_of_what_overrides_the_environment() {
-    let came = Lab::new().chaos("not-let-in", &["--no-control"], "echo connected to production; exec sleep 1000");
+    let came = Lab::new().chaos(
+        "not-let-in",
+        &["--no-control"],
+        "echo connected to production; exec sleep 1000",
+    );
     came.is(3).says(&["connected to production", ".env"]);
 }
 
@@ -263,7 +355,9 @@ fn marked(mark: &str) -> Vec<String> {
     let needle = format!("GWTOOL_MARK={mark}");
     let processes = fs::read_dir("/proc").expect("it is Linux").flatten();
     let has_mark = |environment: &[u8]| {
-        environment.split(|byte| *byte == 0).any(|variable| variable == needle.as_bytes())
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == needle.as_bytes())
     };
     let named = processes.filter_map(|process| {
         let environment = fs::read(process.path().join("environ")).ok()?;
@@ -275,12 +369,18 @@ fn marked(mark: &str) -> Vec<String> {
 }
 
 /// Waits until something is so.
-#[expect(clippy::disallowed_methods, reason = "another process decides when it is so")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another process decides when it is so"
+)]
 #[track_caller]
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{what}: not within {PATIENCE:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -299,13 +399,18 @@ fn long_run(lab: &Lab, mark: &str) -> Child {
         .expect("gwtool starts");
     let stdout = child.stdout.as_mut().expect("it is piped");
     let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("READY")), "the program logs in");
+    assert!(
+        lines.any(|line| line.contains("READY")),
+        "the program logs in"
+    );
     wait_until("all of it is started", || marked(mark).len() >= 5);
     child
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    let sent = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
     assert!(sent.is_ok_and(|status| status.success()));
 }
 
@@ -316,17 +421,26 @@ fn is_ended_by(name: &str) {
     let mut child = long_run(&lab, &mark);
     signal(&child, name);
     let mut stdout = String::new();
-    child.stdout.take().expect("it is piped").read_to_string(&mut stdout).expect("it is text");
+    child
+        .stdout
+        .take()
+        .expect("it is piped")
+        .read_to_string(&mut stdout)
+        .expect("it is text");
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(130), "{stdout}");
     // What ends last is gwtool itself: nothing may be there any more.
     assert_eq!(marked(&mark), Vec::<String>::new());
     assert!(stdout.contains("not complete"), "{stdout}");
     let report = lab.json("report.json");
-    assert_eq!(report["complete"], false, "{report:#}");
-    assert_eq!(report["runs"][0]["complete"], false, "{report:#}");
+    assert_eq!(report["is_complete"], false, "{report:#}");
+    assert_eq!(report["runs"][0]["is_complete"], false, "{report:#}");
     let trace = fs::read_to_string(lab.path("trace.ndjson")).expect("the trace is there");
-    assert!(trace.ends_with("{\"end\":{\"is_complete\":false}}}\n"), "{}", last_line(&trace));
+    assert!(
+        trace.ends_with("{\"end\":{\"is_complete\":false}}}\n"),
+        "{}",
+        last_line(&trace)
+    );
 }
 
 fn last_line(text: &str) -> &str {
@@ -353,22 +467,29 @@ fn nothing_outlives_a_gwtool_that_is_killed() {
     wait_until("everything has ended", || marked(&mark).is_empty());
     // What had been seen is on disk, and does not claim to be all.
     let trace = fs::read_to_string(lab.path("trace.ndjson")).expect("the trace is there");
-    assert!(trace.contains("\"phase\":\"chaos\""), "{}", last_line(&trace));
+    assert!(
+        trace.contains("\"phase\":\"chaos\""),
+        "{}",
+        last_line(&trace)
+    );
     assert!(!trace.contains("is_complete"), "{}", last_line(&trace));
-    assert_eq!(lab.json("report.json")["complete"], false);
+    assert_eq!(lab.json("report.json")["is_complete"], false);
 }
 
 #[test]
 fn nothing_is_left_after_a_run_a_time_out_or_a_death() {
     let lab = Lab::new();
     let mark = |name: &str| format!("{}-{name}", std::process::id());
-    lab.chaos("calm", &["--no-control"], &busy(&mark("calm"))).is(0);
+    lab.chaos("calm", &["--no-control"], &busy(&mark("calm")))
+        .is(0);
     assert_eq!(marked(&mark("calm")), Vec::<String>::new());
     let more = ["--no-control", "--timeout", "3s"];
-    lab.chaos("calm-and-long", &more, &busy(&mark("time-out"))).is(3);
+    lab.chaos("calm-and-long", &more, &busy(&mark("time-out")))
+        .is(3);
     assert_eq!(marked(&mark("time-out")), Vec::<String>::new());
-    let script = busy(&mark("death")).replace("connect --api", "connect --for 2s --api") + "; exit 1";
-    lab.chaos("calm", &["--no-control"], &script).is(1);
+    let script =
+        busy(&mark("death")).replace("connect --api", "connect --for 2s --api") + "; exit 1";
+    lab.chaos("calm-and-long", &["--no-control"], &script).is(1);
     assert_eq!(marked(&mark("death")), Vec::<String>::new());
 }
 
@@ -428,8 +549,20 @@ command = ["sh", "-c", "exec {BINARY} connect --for 3s --api $GWTOOL_API_URL"]
     fs::write(Path::new(&file), subjects).expect("it can be written");
     let scenarios = lab.path("mine.toml");
     let arguments = [
-        "chaos", "--scenarios", &scenarios, "--scenario", "calm-and-long", "--subjects", &file, "--subject", "leaves", "--interval",
-        "400ms", "--seed", "1", "--no-control",
+        "chaos",
+        "--scenarios",
+        &scenarios,
+        "--scenario",
+        "calm-and-long",
+        "--subjects",
+        &file,
+        "--subject",
+        "leaves",
+        "--interval",
+        "400ms",
+        "--seed",
+        "1",
+        "--no-control",
     ];
     let came = gwtool_with(&arguments, &[]);
     came.is(0).says(&["accepted"]);
