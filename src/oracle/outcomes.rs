@@ -473,6 +473,7 @@ impl Outcomes {
         }
         let silent_since = facts.healed_at.filter(|healed| {
             last_attempt.is_none_or(|last| last < *healed)
+                && !view.hides_attempts_for_good()
                 && !view.connections.iter().any(Connection::is_open)
         });
         let finding = match silent_since {

@@ -175,6 +175,9 @@ impl Attempts {
         let Some((rule, since, connection)) = self.awaited else {
             return;
         };
+        if view.hides_attempts_for_good() {
+            return;
+        }
         let allowances = &view.shared.allowances;
         let limit = allowances.close
             + allowances.backoff

@@ -837,6 +837,15 @@ impl View {
             && (self.faults.iter()).any(|fault| fault.has_struck && refuses(fault))
     }
 
+    /// Whether connects are refused to the end of the run, and nobody sees it: how often the subject tries cannot be told.
+    pub(super) fn hides_attempts_for_good(&self) -> bool {
+        let lasts = |fault: &Progress| {
+            let drawn = &fault.scheduled.fault;
+            drawn.action == Action::Refuse && (fault.is_in_force() || drawn.lasts == Lasts::Run)
+        };
+        self.refuses_unseen() && self.faults.iter().any(lasts)
+    }
+
     /// When the next thing is owed by anyone.
     pub(super) fn reckon(&mut self) {
         let dues = self.connections.iter().map(Connection::next_due);
