@@ -187,8 +187,6 @@ pub(super) fn shutdown(
 
 /// The subject began an attempt to connect: may it, after a stop or a fatal code?
 pub(super) fn connects(shared: &Shared, docket: &mut Docket, connection: Option<u32>) {
-    // One connect may be under way when a stop arrives.
-    let under_way = shared.under_way();
     let what = connection.map_or_else(|| "a new one".to_owned(), |number| format!("#{number}"));
     let resurrected = |docket: &mut Docket, expected: String| {
         docket.push_again(Finding {
@@ -204,7 +202,8 @@ pub(super) fn connects(shared: &Shared, docket: &mut Docket, connection: Option<
         });
     };
     match shared.presence {
-        Presence::Dismissed { at } if shared.now - at > under_way => {
+        // One connect may be under way when a stop arrives.
+        Presence::Dismissed { at, under_way } if shared.now - at > under_way => {
             let expected = format!("no connection after it was told to stop at {at}");
             resurrected(docket, expected);
         }
@@ -224,17 +223,12 @@ pub(super) fn connects(shared: &Shared, docket: &mut Docket, connection: Option<
 
 /// The subject authenticates on a connection that was under way when it was told to stop.
 pub(super) fn authenticates(connection: &Connection, shared: &Shared, docket: &mut Docket) {
-    let under_way = shared.under_way();
     // As long again for what it sends on such a connection: a signal that comes in between is handled behind it.
-    let goes_on = if shared.sees_process {
-        2 * under_way
-    } else {
-        under_way
-    };
-    if let Presence::Dismissed { at } = shared.presence
+    let times = if shared.sees_process { 2 } else { 1 };
+    if let Presence::Dismissed { at, under_way } = shared.presence
         && connection.accepted_at > at
         && connection.accepted_at - at <= under_way
-        && shared.now - at > goes_on
+        && shared.now - at > times * under_way
     {
         docket.push(Finding {
             kind: FindingKind::Outcome,

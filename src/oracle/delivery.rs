@@ -325,7 +325,7 @@ pub(super) fn lost(view: &View, known: &Deliveries, until: Instant) -> (u32, boo
     }
     // One that has ended owes what it was given in good time before, and one that was told to go has other things to do.
     let until = match view.shared.presence {
-        Presence::Ended { at } | Presence::Dismissed { at } if view.shared.sees_process => at,
+        Presence::Ended { at } | Presence::Dismissed { at, .. } if view.shared.sees_process => at,
         _ => until,
     };
     let is_running = view.shared.presence == Presence::Running || !view.shared.sees_process;

@@ -38,6 +38,8 @@ pub(super) enum Presence {
     Dismissed {
         /// When.
         at: Instant,
+        /// How long after it a connect may come that was under way.
+        under_way: Duration,
     },
     /// A fatal close code forbids it to come back.
     Banned {
@@ -121,15 +123,6 @@ impl Shared {
             Clock::Real => Duration::from_millis(10),
         };
         (interval / 20).max(Duration::from_millis(250)) + real
-    }
-
-    /// For how long after a stop a connect may still come that was under way: a signal has to be handled first.
-    pub(super) fn under_way(&self) -> Duration {
-        if self.sees_process && self.clock == Clock::Real {
-            Duration::from_secs(1)
-        } else {
-            self.epsilon(Duration::ZERO) * 2 / 5
-        }
     }
 
     /// What was sent this long ago has been received, stored, and used in what the subject sent meanwhile. A program may write a
@@ -741,7 +734,10 @@ impl View {
     pub(super) fn act(&mut self, act: Act) {
         let now = self.shared.now;
         match act {
-            Act::Stop => self.shared.presence = Presence::Dismissed { at: now },
+            Act::Stop => {
+                let under_way = self.under_way();
+                self.shared.presence = Presence::Dismissed { at: now, under_way };
+            }
             Act::Restart | Act::Kill => self.new_life(),
             Act::Start => {
                 // Told to start while it runs, a subject goes on as it was; after a stop this is another life.
@@ -844,6 +840,22 @@ impl View {
             drawn.action == Action::Refuse && (fault.is_in_force() || drawn.lasts == Lasts::Run)
         };
         self.refuses_unseen() && self.faults.iter().any(lasts)
+    }
+
+    /// For how long after a stop a connect may still come that was under way: a signal has to be handled first. Who has all
+    /// the connections that it needs has no connect under way.
+    fn under_way(&self) -> Duration {
+        let shared = &self.shared;
+        if !shared.sees_process || shared.clock == Clock::Virtual {
+            return shared.epsilon(Duration::ZERO) * 2 / 5;
+        }
+        let open = self.connections.iter().filter(|known| known.is_open());
+        let has_all = open.count() >= usize::try_from(shared.shards).unwrap_or(usize::MAX);
+        if has_all {
+            Duration::from_millis(250)
+        } else {
+            Duration::from_secs(1)
+        }
     }
 
     /// When the next thing is owed by anyone.
