@@ -273,20 +273,28 @@ fn a_program_that_has_to_be_killed_after_a_stop_is_a_leak() {
     assert_eq!(failing(&by_schedule), NOTHING);
 }
 
-/// A handler of the signal may be late, and a connect under way goes on until then.
+/// A handler of the signal may be late, and a connect under way goes on until then. Who has a connection has none under way.
 #[test]
 fn a_connect_soon_after_a_stop_is_not_resurrected_and_a_later_one_is() {
-    let connects_after = |delay: u64| {
+    let connects_after = |left: u64, delay: u64| {
         then(|t| {
             t.header.ends = Ends::Stopped;
-            t.act(145_000, Act::Stop).leave(145_010, 1, 1000);
+            if left < 145_000 {
+                t.closed(left, 1, 1012);
+            }
+            t.act(145_000, Act::Stop);
+            if left >= 145_000 {
+                t.leave(left, 1, 1000);
+            }
             t.accept(145_000 + delay, 2, Port::Main);
             t.rst(148_000, 2, Side::Subject);
             exited(t, 148_010, 1, CODE_0);
         })
     };
-    assert_eq!(failing(&connects_after(900)), NOTHING);
-    assert_eq!(failing(&connects_after(1_500)), ["resurrected"]);
+    assert_eq!(failing(&connects_after(144_900, 900)), NOTHING);
+    assert_eq!(failing(&connects_after(144_900, 1_500)), ["resurrected"]);
+    assert_eq!(failing(&connects_after(145_010, 200)), NOTHING);
+    assert_eq!(failing(&connects_after(145_010, 500)), ["resurrected"]);
 }
 
 /// Restarted at 145 s; the old process, its connection still open, ends at `gone`.
