@@ -47,6 +47,10 @@ const PRINTED: usize = 10;
 
 /// What `chaos` takes.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Args {
     /// Run this scenario: a name, a name with all its variants, or an alias (may be repeated) [default: all]
     #[arg(long = "scenario", value_name = "NAME")]

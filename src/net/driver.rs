@@ -96,11 +96,15 @@ pub(super) enum Network {
 }
 
 /// What is under test.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run has one of it, and the larger one is the one that has to be quick"
+)]
 pub(super) enum Tested<'a> {
     /// A machine, and how it is made anew after it was killed.
     Machine(SubjectSide, Factory<'a>),
     /// A program.
-    Program(ProgramSide),
+    Program(Box<ProgramSide>),
 }
 
 impl<'a> Tested<'a> {

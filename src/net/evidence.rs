@@ -80,7 +80,9 @@ fn row_around(known: &BTreeSet<u64>, number: u64) -> Vec<u64> {
     while first > 0 && known.contains(&(first - 1)) {
         first -= 1;
     }
-    let row: Vec<u64> = (first..).take_while(|n| known.contains(n)).collect();
+    let row: Vec<u64> = (first..=u64::MAX)
+        .take_while(|n| known.contains(n))
+        .collect();
     if row.len() as u64 >= IN_A_ROW {
         row
     } else {

@@ -61,11 +61,15 @@ struct Health {
     next: Option<Instant>,
     question: Option<Question>,
     asked: u32,
+    /// Where the answers of a URL come in, with the numbers of their questions.
     answers: (
-        mpsc::UnboundedSender<(u32, HealthAnswer)>,
-        mpsc::UnboundedReceiver<(u32, HealthAnswer)>,
+        mpsc::UnboundedSender<Numbered>,
+        mpsc::UnboundedReceiver<Numbered>,
     ),
 }
+
+/// An answer, and the number of its question.
+type Numbered = (u32, HealthAnswer);
 
 /// A question that is not answered yet.
 struct Question {
@@ -131,8 +135,8 @@ impl ProgramSide {
 
     // ---- What is done to it -------------------------------------------------------------------------------------------
 
-    fn order(&mut self, order: Order) {
-        self.supervisor.order(&order);
+    fn order(&mut self, order: &Order) {
+        self.supervisor.order(order);
         self.waker.wake_by_ref();
     }
 
@@ -154,21 +158,21 @@ impl ProgramSide {
             env: self.env.clone(),
             env_remove: Vec::new(),
         };
-        self.order(order);
+        self.order(&order);
     }
 
     /// Ends every process in good order: SIGTERM, and SIGKILL after the grace.
     pub(super) fn stop(&mut self) {
         for child in self.running.clone() {
             let grace = self.program.grace;
-            self.order(Order::EndChild { child, grace });
+            self.order(&Order::EndChild { child, grace });
         }
     }
 
     /// Signals every process and everything that it has started.
     pub(super) fn signal(&mut self, signal: Signal) {
         for child in self.running.clone() {
-            self.order(Order::Signal { child, signal });
+            self.order(&Order::Signal { child, signal });
         }
     }
 
@@ -178,7 +182,7 @@ impl ProgramSide {
             self.life = Life::Ending;
             self.health = None;
             let grace = self.program.grace;
-            self.order(Order::End { grace });
+            self.order(&Order::End { grace });
         }
     }
 
@@ -212,7 +216,11 @@ impl ProgramSide {
 
     fn take(&mut self, now: Instant, report: Report, to: &mut Recorder<'_>) {
         match report {
-            Report::Started { .. } | Report::LeftOver { .. } => {}
+            Report::Started { .. } => {}
+            // It is the program's affair how it ends what it started, as long as it does not ask for more time than its grace.
+            Report::LeftOver { child, count } => {
+                tracing::debug!("process {child} left {count} others behind, which were ended");
+            }
             Report::NotStarted { child, error, .. } if child >= HEALTH_FIRST => {
                 let answer = HealthAnswer::Silent(error);
                 self.answered(now, child - HEALTH_FIRST, answer, to);
@@ -246,7 +254,10 @@ impl ProgramSide {
                 child,
                 stream,
                 lines,
-            } if child < HEALTH_FIRST => {
+            } => {
+                if child >= HEALTH_FIRST {
+                    return;
+                }
                 let text = format!("… {lines} more lines, left out by gwtool");
                 let (process, stream) = (child, stream_of(stream));
                 to.record(
@@ -258,7 +269,6 @@ impl ProgramSide {
                     },
                 );
             }
-            Report::Skipped { .. } => {}
             Report::Exited {
                 child,
                 code,
@@ -267,7 +277,7 @@ impl ProgramSide {
                 let number = child - HEALTH_FIRST;
                 let answer = match (status_of(code, signal), self.health_said(number)) {
                     (ExitStatus::Code(0), _) => HealthAnswer::Well,
-                    (status, said) if said.is_empty() => HealthAnswer::Ill(status.to_string()),
+                    (status, "") => HealthAnswer::Ill(status.to_string()),
                     (status, said) => HealthAnswer::Ill(format!("{status}: {said}")),
                 };
                 self.answered(now, number, answer, to);
@@ -427,7 +437,7 @@ impl ProgramSide {
         match question.asking {
             Asking::Url(asking) => asking.abort(),
             // What is left of it is of no use; it may have ended.
-            Asking::Command(_) => self.order(Order::EndChild {
+            Asking::Command(_) => self.order(&Order::EndChild {
                 child: HEALTH_FIRST + number,
                 grace: Duration::ZERO,
             }),

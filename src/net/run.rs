@@ -161,7 +161,7 @@ pub fn run_program<'a>(
         }
         let (program, interval) = (Arc::clone(program), setup.header.interval);
         let side = ProgramSide::new(program, env, interval, supervisor, queue);
-        Ok(Tested::Program(side))
+        Ok(Tested::Program(Box::new(side)))
     })
 }
 

@@ -91,7 +91,7 @@ impl Wake for Flag {
         match self.key {
             Key::Gateway(_) => woken.gateway.push_back(Arc::clone(self)),
             Key::Subject(_) | Key::Program | Key::Outside => {
-                woken.others.push_back(Arc::clone(self))
+                woken.others.push_back(Arc::clone(self));
             }
         }
         self.queue.count.fetch_add(1, Ordering::Release);
