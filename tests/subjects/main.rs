@@ -33,7 +33,7 @@ const CELLS: [(&str, [&[&str]; 5]); 6] = [
         "zombie-race",
         [&["died", "early"], &["hung"], &[], &[], &["hung"]],
     ),
-    ("op7-then-close-race", [&["died"], &[], &[], &[], &[]]),
+    ("flap", [&["early", "loop"], &[], &[], &[], &[]]),
     ("op9-false-to-resume", [&[], &[], &[], &["resume/R7"], &[]]),
     (
         "open-close-storm/after-identify-1006",
