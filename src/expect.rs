@@ -114,7 +114,7 @@ impl Allowances {
 
     /// How long a recovery may take beyond `recover_within` after such damage.
     pub fn recovery(&self, damage: &Damage) -> Duration {
-        let mut sum = self.attempt() * (1 + damage.failed_attempts);
+        let mut sum = self.attempt();
         if damage.was_silent {
             sum += self.detect;
         }
@@ -186,8 +186,6 @@ pub struct Damage {
     pub close_is_slow: bool,
     /// The subject has to start a new session.
     pub session_ended: bool,
-    /// Attempts that failed after the fault's end.
-    pub failed_attempts: u32,
 }
 
 #[cfg(test)]
@@ -228,13 +226,6 @@ mod tests {
                 ..Damage::default()
             }),
             s(1122)
-        );
-        assert_eq!(
-            one.recovery(&Damage {
-                failed_attempts: 2,
-                ..Damage::default()
-            }),
-            s(3339)
         );
     }
 }

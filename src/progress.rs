@@ -66,6 +66,8 @@ pub struct Progress {
     /// What struck, the failed attempts left out.
     damage: Damage,
     failed_attempts: u32,
+    /// When the last of them ended that the bound allows for.
+    failed_at: Option<Instant>,
     links: Vec<Link>,
     /// How many times the subject was started: a program's processes are numbered so.
     starts: u32,
@@ -167,6 +169,7 @@ impl Progress {
                 ..Damage::default()
             },
             failed_attempts: 0,
+            failed_at: None,
             links: Vec::new(),
             starts: 0,
             exit: Exit::None,
@@ -237,9 +240,11 @@ impl Progress {
         }
     }
 
-    /// When the subject has to be back; `None` while nothing struck, or while something that struck lasts.
+    /// When the subject has to be back; `None` while nothing struck, or while something that struck lasts. After an attempt that
+    /// failed it has the whole time again.
     pub fn bound(&self) -> Option<Instant> {
-        (self.within()).map(|within| within + self.allowances.recovery(&self.damage()))
+        let from = self.within()?.max(self.failed_at.unwrap_or_default());
+        Some(from + self.allowances.recovery(&self.damage))
     }
 
     /// After which time a recovery is slow; `None` as for `bound`.
@@ -251,14 +256,6 @@ impl Progress {
     /// How many attempts to come back have failed since the end of the last fault.
     pub const fn failed_attempts(&self) -> u32 {
         self.failed_attempts
-    }
-
-    /// What struck, as far as it decides how long the recovery may take.
-    pub fn damage(&self) -> Damage {
-        Damage {
-            failed_attempts: self.failed_attempts.min(ATTEMPTS_MAX),
-            ..self.damage
-        }
     }
 
     /// When the next phase begins if nothing happens until then, and which it is.
@@ -318,7 +315,6 @@ impl Progress {
             was_silent: true,
             close_is_slow: true,
             session_ended: true,
-            failed_attempts: 0,
         };
         let patience = self.recover_within + self.allowances.recovery(&worst);
         let from = self.last_strike.unwrap_or(zero).max(zero);
@@ -335,7 +331,7 @@ impl Progress {
             return healed.max(at + self.interval * WATCH + grace);
         }
         let bound = self.bound().unwrap_or_else(|| {
-            healed + self.recover_within + self.allowances.recovery(&self.damage())
+            healed + self.recover_within + self.allowances.recovery(&self.damage)
         });
         let limit = bound.max(healed) + self.interval * PATIENCE;
         match (self.ends, self.authenticated()) {
@@ -425,18 +421,26 @@ impl Progress {
     /// A fault that struck is over: from here on attempts are counted.
     fn end(&mut self, at: Instant) {
         self.last_end = self.last_end.max(Some(at));
-        self.failed_attempts = 0;
+        (self.failed_attempts, self.failed_at) = (0, None);
+    }
+
+    /// An attempt to come back has failed.
+    fn fail(&mut self, at: Instant) {
+        self.failed_attempts += 1;
+        if self.failed_attempts <= ATTEMPTS_MAX {
+            self.failed_at = Some(at);
+        }
     }
 
     /// One side has ended a connection.
-    fn lose(&mut self, connection: u32) {
+    fn lose(&mut self, at: Instant, connection: u32) {
         let known = self.links.iter().position(|link| link.number == connection);
         let Some(link) = known.map(|index| self.links.remove(index)) else {
             return;
         };
         let is_attempt = self.last_end.is_some_and(|end| link.accepted > end);
         if link.authenticated.is_none() && is_attempt {
-            self.failed_attempts += 1;
+            self.fail(at);
         }
     }
 
@@ -511,9 +515,7 @@ impl Observer for Progress {
                 authenticated: None,
                 health: Health::Sound,
             }),
-            Seen::Missed { .. } if self.last_end.is_some_and(|end| at > end) => {
-                self.failed_attempts += 1;
-            }
+            Seen::Missed { .. } if self.last_end.is_some_and(|end| at > end) => self.fail(at),
             Seen::Frame {
                 connection,
                 from: Side::Gateway,
@@ -538,7 +540,7 @@ impl Observer for Progress {
                 ..
             } => {
                 if *from == Side::Subject || fate.arrives() {
-                    self.lose(*connection);
+                    self.lose(at, *connection);
                 }
                 let is_fatal = code.is_some_and(CloseCode::is_fatal);
                 if *from == Side::Gateway && fate.arrives() && is_fatal {
@@ -554,7 +556,7 @@ impl Observer for Progress {
                 connection,
                 from,
                 fate,
-            } if *from == Side::Subject || fate.arrives() => self.lose(*connection),
+            } if *from == Side::Subject || fate.arrives() => self.lose(at, *connection),
             Seen::Struck { fault, connection } => self.strike(at, *fault, *connection),
             Seen::Healed { fault } => self.heal(at, *fault),
             Seen::Acted { act } => match act {
@@ -593,7 +595,6 @@ impl Known {
                 was_silent: action.is_silent(),
                 close_is_slow,
                 session_ended: action.ends_session(),
-                failed_attempts: 0,
             },
             is_lasting,
             is_unlimited: fault.times == Times::All,
@@ -944,7 +945,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_grows_with_failed_attempts_but_not_for_ever() {
+    fn a_failed_attempt_gives_the_whole_time_again_but_not_for_ever() {
         let mut run = Run::new(&reset());
         run.until_healed();
         assert_eq!(run.0.bound(), Some(t(3 + 3 + 4)));
@@ -952,16 +953,16 @@ mod tests {
         let (port, why) = (Port::Main, Miss::Refused);
         run.saw(6, Seen::Missed { port, why });
         assert_eq!(run.0.failed_attempts(), 2);
-        assert_eq!(run.0.bound(), Some(t(3 + 3 + 3 * 4)));
+        assert_eq!(run.0.bound(), Some(t(6 + 4)));
         run.accept(7, 3).ready(8, 3).rst(9, 3, Side::Subject);
         assert_eq!(run.0.failed_attempts(), 2, "it was authenticated");
-        for connection in 4..40 {
-            run.accept(10, connection)
-                .rst(10, connection, Side::Subject);
+        for (at, connection) in (10..).zip(4..40) {
+            run.accept(at, connection)
+                .rst(at, connection, Side::Subject);
         }
         assert_eq!(run.0.failed_attempts(), 38);
-        assert_eq!(run.0.bound(), Some(t(3 + 3 + 6 * 4)));
-        assert_eq!(run.next(true), Some((30 + 80, Phase::Over)), "a loop ends");
+        assert_eq!(run.0.bound(), Some(t(12 + 4)), "the fifth counts");
+        assert_eq!(run.next(true), Some((16 + 80, Phase::Over)), "a loop ends");
     }
 
     #[test]
