@@ -10,13 +10,15 @@
 //!
 //! The trace has what the codec carries: the text of a payload and its length, however it was compressed on its way.
 //!
-//! How a Close of the subject's is met (`on_close`) is decided here, since it is no business of the gateway's sessions.
+//! The bytes of one connection are `connection`'s affair. How a Close of the subject's is met (`on_close`) is decided here, since it is no business of the gateway's sessions.
 
-use super::codec::{self, Decoder, Opening, Unit, Upgrade};
-use super::compress::{Form, Packer};
+mod connection;
+
+use self::connection::{Connection, Read, Reading, Stage};
+use super::codec::{self, Opening, Unit, Upgrade};
+use super::compress::Packer;
 use super::record::Recorder;
 use super::timers::Timers;
-use super::tls;
 use super::transport::Transport;
 use super::wake::{self, Key, Queue};
 use crate::fault::{Act, Answer, AnswerCode, Event, HttpAnswer, Kept, OnClose, Port, SentSeq};
@@ -31,12 +33,8 @@ use crate::server::session::Session;
 use crate::server::{Input, Order, Output, rest};
 use crate::time::{Duration, Instant};
 use crate::trace::{Fate, Kind, Miss, Seen, Side};
-use bytes::{Buf as _, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 /// How many bytes are read from a socket at once.
 const READ_SIZE: usize = 4096;
@@ -61,64 +59,6 @@ pub(super) enum Door {
     Refused,
     /// It waits.
     Hangs,
-}
-
-/// Where the WebSocket connection stands, seen from the gateway's end.
-#[derive(Debug)]
-enum Stage {
-    /// The upgrade is not answered. What the schedule wants sent waits until it is.
-    Upgrading { parked: Vec<Strike> },
-    /// The upgrade will be answered with something else than 101, which ends the connection. What else comes is no
-    /// WebSocket and is not read as such.
-    Rejected,
-    /// Messages go both ways.
-    Open,
-    /// The gateway has sent its Close first.
-    Left,
-    /// The subject has sent its Close first; it will be, or has been, answered as the schedule says.
-    Closed,
-    /// The gateway sends no more and has said so with FIN, or by RST.
-    Over,
-}
-
-/// What is still to be read from a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    Yes,
-    /// The schedule keeps the gateway from reading.
-    Stopped,
-    /// FIN or RST was read.
-    Done,
-}
-
-/// What is still to be written to a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writing {
-    Yes,
-    /// FIN follows what waits.
-    Fin,
-    /// FIN was sent, or the socket takes no more.
-    Done,
-}
-
-struct Connection {
-    port: Port,
-    transport: Transport,
-    waker: Waker,
-    inbound: Link,
-    outbound: Link,
-    decoder: Decoder,
-    /// What compresses its payloads; there is nothing to compress before the upgrade is answered.
-    packer: Packer,
-    stage: Stage,
-    /// When a HELLO that was held back goes out.
-    hello_at: Option<Instant>,
-    reading: Reading,
-    writing: Writing,
-    /// Bytes that the socket has not taken.
-    unwritten: BytesMut,
-    /// How a Close is met on this connection only.
-    on_close: Option<OnClose<Duration>>,
 }
 
 /// Something that the gateway's end does later.
@@ -535,26 +475,13 @@ impl GatewaySide {
                 port,
             },
         );
-        let mut inbound = Link::new(self.latency);
+        let waker = wake::waker(Key::Gateway(number), &self.queue);
+        let mut connection = Connection::new(port, transport, waker, self.latency);
         if !already_read.is_empty() {
-            inbound.push(now, Chunk::Bytes(already_read.to_vec()));
+            let read = Chunk::Bytes(already_read.to_vec());
+            connection.inbound.push(now, read);
             self.in_flight.push(number);
         }
-        let connection = Connection {
-            port,
-            transport,
-            waker: wake::waker(Key::Gateway(number), &self.queue),
-            inbound,
-            outbound: Link::new(self.latency),
-            decoder: Decoder::default(),
-            packer: Packer::new(Compression::None),
-            stage: Stage::Upgrading { parked: Vec::new() },
-            hello_at: None,
-            reading: Reading::Yes,
-            writing: Writing::Yes,
-            unwritten: BytesMut::new(),
-            on_close: None,
-        };
         self.connections.insert(number, connection);
         let resets = self.listening[port as usize] == Listening::Resetting;
         self.meet(now, Event::Accept, number, None, to);
@@ -572,39 +499,27 @@ impl GatewaySide {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut has_tls_failed = false;
         while let Some(connection) = self.connections.get_mut(&number)
-            && connection.reading == Reading::Yes
-            && !connection.waits_to_shake_hands()
+            && connection.is_readable()
         {
-            let mut buffer = ReadBuf::new(&mut scratch);
-            let waker = connection.waker.clone();
-            let mut cx = Context::from_waker(&waker);
-            let chunk = match Pin::new(&mut connection.transport).poll_read(&mut cx, &mut buffer) {
-                Poll::Pending => {
+            match connection.read(&mut scratch) {
+                Read::Pending => {
                     // The subject has not left by itself, as it does after its own alert.
                     if has_tls_failed {
                         self.fin(now, number, to);
                     }
                     break;
                 }
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Chunk::Fin,
-                Poll::Ready(Ok(())) => Chunk::Bytes(buffer.filled().to_vec()),
-                Poll::Ready(Err(error)) => {
-                    if let Some(why) = tls::failure(&error) {
-                        has_tls_failed = true;
-                        self.tls_failed(now, number, why, to);
-                        continue;
-                    }
-                    Chunk::Rst
+                Read::TlsFailed(why) => {
+                    has_tls_failed = true;
+                    self.tls_failed(now, number, why, to);
                 }
-            };
-            if !matches!(chunk, Chunk::Bytes(_)) {
-                connection.reading = Reading::Done;
-            }
-            if connection.inbound.is_instant() {
-                self.arrive(now, number, chunk, false, to);
-            } else {
-                connection.inbound.push(now, chunk);
-                self.note_flight(number);
+                Read::Chunk(chunk) if connection.inbound.is_instant() => {
+                    self.arrive(now, number, chunk, false, to);
+                }
+                Read::Chunk(chunk) => {
+                    connection.inbound.push(now, chunk);
+                    self.note_flight(number);
+                }
             }
         }
         self.scratch = scratch;
@@ -1310,23 +1225,11 @@ impl GatewaySide {
         };
         match chunk {
             Chunk::Bytes(mut bytes) => {
-                // Nearly always the socket takes all of it at once.
-                let written =
-                    if connection.unwritten.is_empty() && connection.writing == Writing::Yes {
-                        let mut cx = Context::from_waker(&connection.waker);
-                        match Pin::new(&mut connection.transport).poll_write(&mut cx, &bytes) {
-                            Poll::Ready(Ok(n)) => n,
-                            // What fails once fails again in `flush`, which sees to it.
-                            Poll::Ready(Err(_)) | Poll::Pending => 0,
-                        }
-                    } else {
-                        0
-                    };
-                connection.unwritten.extend_from_slice(&bytes[written..]);
+                connection.write(&bytes);
                 bytes.clear();
                 self.spare = bytes;
             }
-            Chunk::Fin => connection.writing = Writing::Fin,
+            Chunk::Fin => connection.finish(),
             Chunk::Rst => {
                 connection.transport.abort();
                 self.connections.remove(&number);
@@ -1336,53 +1239,16 @@ impl GatewaySide {
         self.flush(number);
     }
 
-    /// Writes what the socket takes.
+    /// Writes what the socket takes, and drops a connection that both sides have left by then.
     fn flush(&mut self, number: u32) {
-        let Some(connection) = self.connections.get_mut(&number) else {
-            return;
-        };
-        if connection.writing == Writing::Done {
-            return;
-        }
-        let mut cx = Context::from_waker(&connection.waker);
-        let mut transport = Pin::new(&mut connection.transport);
-        while !connection.unwritten.is_empty() {
-            match transport
-                .as_mut()
-                .poll_write(&mut cx, &connection.unwritten)
-            {
-                Poll::Pending => return,
-                Poll::Ready(Ok(n)) if n > 0 => connection.unwritten.advance(n),
-                // The end of it is read, not written: an RST is told to whichever call comes first, and the reader
-                // sees at least the FIN that it then looks like.
-                Poll::Ready(_) => {
-                    connection.unwritten.clear();
-                    connection.writing = Writing::Done;
-                    return;
-                }
-            }
-        }
-        // TLS may have taken more than its socket.
-        if transport.as_mut().poll_flush(&mut cx).is_pending() {
-            return;
-        }
-        if connection.writing == Writing::Fin {
-            if transport.poll_shutdown(&mut cx).is_pending() {
-                return;
-            }
-            connection.writing = Writing::Done;
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.flush();
             self.forget_if_over(number);
         }
     }
 
-    /// Drops a connection that both sides have left. One that is silent is kept: no FIN and no RST may come out of it.
     fn forget_if_over(&mut self, number: u32) {
-        let is_over = self.connections.get(&number).is_some_and(|connection| {
-            connection.reading == Reading::Done
-                && connection.inbound.next_arrival().is_none()
-                && connection.writing == Writing::Done
-        });
-        if is_over {
+        if (self.connections.get(&number)).is_some_and(Connection::is_over) {
             self.connections.remove(&number);
         }
     }
@@ -1551,32 +1417,6 @@ impl GatewaySide {
                 text,
             },
         );
-    }
-}
-
-impl Connection {
-    /// Appends the message that carries a text.
-    fn carry(&mut self, to: &mut Vec<u8>, text: &[u8]) {
-        let (form, payload) = self.packer.pack(text);
-        let opening = match form {
-            Form::Text => Opening::Text,
-            Form::Binary => Opening::Binary,
-        };
-        codec::frame(to, opening, payload);
-    }
-
-    /// Whether a frame still goes out. The gateway says nothing after a Close; a schedule may say anything until FIN.
-    fn takes(&self, fate: Fate) -> bool {
-        match self.stage {
-            Stage::Open => true,
-            Stage::Left | Stage::Closed => fate == Fate::Injected,
-            Stage::Upgrading { .. } | Stage::Rejected | Stage::Over => false,
-        }
-    }
-
-    /// Whether its TLS handshake has to wait until nothing holds its bytes any more.
-    fn waits_to_shake_hands(&self) -> bool {
-        (self.inbound.is_held() || self.outbound.is_held()) && self.transport.is_handshaking()
     }
 }
 
