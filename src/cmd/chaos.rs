@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::reports::terminal::{self, Rows};
 use crate::reports::timeline::{Detail, Timeline};
 use crate::reports::{Control, Report, Run, Stale, failing_ids, plural, verdict};
-use crate::scenarios::{Outcome, acceptance, runner};
+use crate::scenarios::{Ending, Outcome, acceptance, runner};
 use crate::seed::Seed;
 use crate::subjects::Name;
 use crate::time::{Duration, Instant as Moment};
@@ -173,14 +173,14 @@ pub fn run(args: &Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure>
     if args.replay.is_none() {
         report.stale = stale(&plan, &report.runs);
     }
-    // Files first: a reader of stdout that has gone away is no reason to lose them.
-    sinks.write(&report)?;
-    done.traced?;
-    done.watching?;
-    output::print(
-        shared.color,
-        &result(&report, is_single, args.format, shared),
-    )?;
+    // Files first: a reader of stdout that has gone away is no reason to lose them. Nor is a full disk one to lose what the
+    // runs came to.
+    let written = sinks.write(&report);
+    let printed = done.watching.and_then(|()| {
+        let text = result(&report, is_single, args.format, shared);
+        output::print(shared.color, &text)
+    });
+    written.and(done.traced).and(printed)?;
     Ok(exit_code(&report))
 }
 
@@ -483,9 +483,13 @@ fn closes(control: &Run) -> Option<String> {
     let judgement = &outcome.judgement;
     match judgement.verdict {
         Verdict::Conforms | Verdict::NotJudged => None,
-        Verdict::Inconclusive => {
-            Some("the control run, without any fault, was inconclusive".to_owned())
-        }
+        Verdict::Inconclusive => Some(match outcome.ending {
+            Ending::Interrupted => "the control run was interrupted".to_owned(),
+            Ending::TimedOut => "the control run was not over in time".to_owned(),
+            Ending::Complete | Ending::NotMade => {
+                "the control run, without any fault, was inconclusive".to_owned()
+            }
+        }),
         Verdict::Violates => Some(format!(
             "the control run, without any fault, violates ({})",
             failing_ids(judgement, false).join(", ")

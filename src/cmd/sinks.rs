@@ -63,14 +63,17 @@ impl Sinks {
         !self.documents.is_empty()
     }
 
-    /// Writes the documents.
+    /// Writes the documents; one that cannot be written keeps no other from it, and the first failure is told.
     pub fn write(&mut self, report: &Report) -> Result<(), Failure> {
+        let mut written = Ok(());
         for (format, path, file) in &mut self.documents {
-            let text = text(*format, report)?;
-            overwrite(file, path, &text)
-                .map_err(|error| Failure::file("write the report", path, &error))?;
+            let one = text(*format, report).and_then(|text| {
+                overwrite(file, path, &text)
+                    .map_err(|error| Failure::file("write the report", path, &error))
+            });
+            written = written.and(one);
         }
-        Ok(())
+        written
     }
 
     /// Writes what is known so far, so that it is there whatever ends us. What cannot be written now is told at the end.

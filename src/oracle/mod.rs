@@ -188,6 +188,9 @@ const ETF: &str = "the subject asks for `encoding=etf`, which gwtool does not sp
 /// Why a program may not come to the gateway that it was given.
 const SETTINGS: &str = "a `.env` file or a setting of its own may override what gwtool gives it in its environment: \
     `GWTOOL_GATEWAY_URL`, `GWTOOL_API_URL`, `DISCORD_TOKEN`";
+/// Why a program may end in good order before it has begun.
+const BACKGROUND: &str = "what goes into the background is ended with the process that gwtool started: \
+    have the program stay in the foreground";
 
 /// Watches a run and judges it.
 #[derive(Debug)]
@@ -291,7 +294,7 @@ impl Judge {
         let foreign = self.discovery.asked_for_etf;
         let void = foreign
             .map(|_| vec![ETF.to_owned()])
-            .or_else(|| self.login_failure(recovery));
+            .or_else(|| self.login_failure(recovery, is_complete));
         self.outcomes.tell_early(&mut self.docket);
         let unrecovered = match void {
             Some(_) => None,
@@ -372,7 +375,7 @@ impl Judge {
     }
 
     /// Why the subject cannot be judged that never logged in, nothing having kept it from that.
-    fn login_failure(&self, recovery: &RecoveryFacts) -> Option<Vec<String>> {
+    fn login_failure(&self, recovery: &RecoveryFacts, is_complete: bool) -> Option<Vec<String>> {
         let has_struck = self.view.faults.iter().any(|fault| fault.has_struck);
         let is_program = self.processes.is_watched;
         let is_told = self.outcomes.is_told() || self.view.shared.ends == Ends::Stopped;
@@ -381,9 +384,13 @@ impl Judge {
         if !(recovery.login_failed && (was_free || self.outcomes.has_ended_at_login())) {
             return None;
         }
-        let failed = "the subject was not READY in time, though nothing had struck".to_owned();
+        let failed = if is_complete {
+            "the subject was not READY in time, though nothing had struck"
+        } else {
+            "the subject was not READY yet when the run was ended"
+        };
         if !is_program {
-            return Some(vec![failed]);
+            return Some(vec![failed.to_owned()]);
         }
         let is_lost = self.counts.connections == 0;
         let fatal = self
@@ -410,7 +417,10 @@ impl Judge {
             Some(line) => format!("what it wrote last is `{line}`"),
             None => "it wrote nothing".to_owned(),
         });
-        if is_lost || fatal.is_some() {
+        let has_left = is_lost && self.processes.exit() == Some(ExitStatus::Code(0));
+        if has_left {
+            reasons.push(BACKGROUND.to_owned());
+        } else if fatal.is_some() || is_lost && is_complete {
             reasons.push(SETTINGS.to_owned());
         }
         Some(reasons)

@@ -826,20 +826,24 @@ impl View {
         self.connections.len() - 1
     }
 
+    /// Faults that struck and refused connects without anybody seeing it.
+    fn unseen_refusals(&self) -> impl Iterator<Item = &Progress> {
+        let is_refusal =
+            |fault: &&Progress| fault.has_struck && fault.scheduled.fault.action == Action::Refuse;
+        let faults = self.faults.iter().filter(is_refusal);
+        faults.filter(|_| self.shared.sees_process)
+    }
+
     /// Whether connects were refused that nobody saw: an attempt of the subject's may have failed without a trace.
     pub(super) fn refuses_unseen(&self) -> bool {
-        let refuses = |fault: &Progress| fault.scheduled.fault.action == Action::Refuse;
-        self.shared.sees_process
-            && (self.faults.iter()).any(|fault| fault.has_struck && refuses(fault))
+        self.unseen_refusals().next().is_some()
     }
 
     /// Whether connects are refused to the end of the run, and nobody sees it: how often the subject tries cannot be told.
     pub(super) fn hides_attempts_for_good(&self) -> bool {
-        let lasts = |fault: &Progress| {
-            let drawn = &fault.scheduled.fault;
-            drawn.action == Action::Refuse && (fault.is_in_force() || drawn.lasts == Lasts::Run)
-        };
-        self.refuses_unseen() && self.faults.iter().any(lasts)
+        let lasts =
+            |fault: &Progress| !fault.is_healed || fault.scheduled.fault.lasts == Lasts::Run;
+        self.unseen_refusals().any(lasts)
     }
 
     /// For how long after a stop a connect may still come that was under way: a signal has to be handled first. Who has all

@@ -248,26 +248,34 @@ pub fn run(
     if let Some(reason) = plan.not_judged() {
         return Ok(unseen(setup.header, Verdict::NotJudged, reason));
     }
+    let (outcome, repeats) = repeated(machine, interrupt, || {
+        once(plan, &setup, observers, machine, interrupt)
+    })?;
+    Ok(Outcome { repeats, ..outcome })
+}
+
+/// Does it beside others, and then alone for as long as it says that it was noisy; gives how often it was repeated.
+fn repeated<T>(
+    machine: &Machine,
+    interrupt: &Interrupt,
+    mut once: impl FnMut() -> Result<(T, bool), RunError>,
+) -> Result<(T, u32), RunError> {
+    let (mut came, mut is_noisy) = {
+        let _together = machine.alone.read().unwrap_or_else(PoisonError::into_inner);
+        once()?
+    };
     let mut repeats = 0;
-    loop {
-        let outcome = if repeats == 0 {
-            let _together = machine.alone.read().unwrap_or_else(PoisonError::into_inner);
-            once(plan, &setup, observers, machine, interrupt)?
-        } else {
-            let _alone = machine
-                .alone
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            once(plan, &setup, observers, machine, interrupt)?
-        };
-        if !outcome.1 || repeats == REPEATS_MAX || interrupt.is_raised() {
-            return Ok(Outcome {
-                repeats,
-                ..outcome.0
-            });
+    while is_noisy && repeats < REPEATS_MAX {
+        let alone = machine.alone.write();
+        let _alone = alone.unwrap_or_else(PoisonError::into_inner);
+        // The others may have ended because the user wants an end; what there is is better than a run that is cut off.
+        if interrupt.is_raised() {
+            break;
         }
         repeats += 1;
+        (came, is_noisy) = once()?;
     }
+    Ok((came, repeats))
 }
 
 /// One run; and whether it was noisy.
@@ -479,6 +487,53 @@ mod tests {
                 "{subject} was watched {watched:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_noisy_is_repeated_until_it_is_not_or_the_user_wants_an_end() {
+        let machine = Machine::default();
+        let after = |noisy: u32, stop_at: u32| {
+            let stop = Interrupt::default();
+            let mut made = 0;
+            let came = repeated(&machine, &stop, || {
+                made += 1;
+                if made == stop_at {
+                    stop.raise();
+                }
+                Ok((made, made <= noisy))
+            });
+            came.expect("nothing fails here")
+        };
+        assert_eq!(after(0, 0), (1, 0));
+        assert_eq!(after(2, 0), (3, 2));
+        assert_eq!(after(100, 0), (1 + REPEATS_MAX, REPEATS_MAX));
+        assert_eq!(after(100, 2), (2, 1));
+    }
+
+    /// Another run goes on until the user ends it.
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "two runs at a time need two threads"
+    )]
+    fn a_repetition_that_waited_for_a_run_that_the_user_ended_is_not_begun() {
+        let (machine, stop) = (Machine::default(), Interrupt::default());
+        let (to, made) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let other = machine.alone.read().expect("nobody has panicked");
+            let (machine, stop) = (&machine, &stop);
+            let run = scope.spawn(move || {
+                repeated(machine, stop, || {
+                    to.send(()).expect("somebody listens");
+                    Ok(((), true))
+                })
+            });
+            made.recv().expect("it is made once");
+            stop.raise();
+            drop(other);
+            let came = run.join().expect("it does not panic");
+            assert_eq!(came.expect("nothing fails here"), ((), 0));
+        });
     }
 
     #[test]

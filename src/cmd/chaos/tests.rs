@@ -138,6 +138,11 @@ fn set(run: &mut Run, verdict: Verdict) {
     outcome.judgement.verdict = verdict;
 }
 
+fn broken_off(run: &mut Run, ending: Ending) {
+    set(run, Verdict::Inconclusive);
+    run.result.as_mut().expect("the run was made").ending = ending;
+}
+
 fn control(run: &mut Run) {
     run.control = Some(Control::default());
 }
@@ -186,6 +191,14 @@ fn a_control_run_opens_the_gate_unless_something_is_wrong() {
         Some("the control run, without any fault, was inconclusive")
     );
     assert_eq!(
+        of(|run| broken_off(run, Ending::Interrupted)).as_deref(),
+        Some("the control run was interrupted")
+    );
+    assert_eq!(
+        of(|run| broken_off(run, Ending::TimedOut)).as_deref(),
+        Some("the control run was not over in time")
+    );
+    assert_eq!(
         of(|run| run.result = Err("no port is free".to_owned())).as_deref(),
         Some("the control run could not be made")
     );
@@ -229,7 +242,7 @@ fn nothing_is_run_behind_a_closed_gate() {
         closed.judgement.reasons,
         ["not run: the control run was bad"]
     );
-    assert_eq!(closed.ending, crate::scenarios::Ending::NotMade);
+    assert_eq!(closed.ending, Ending::NotMade);
     assert_eq!(run(None).judgement.verdict, Verdict::Conforms);
 }
 

@@ -2,6 +2,7 @@
 //! runs, which only the whole crate can make: `tests/it/rules.rs`.
 
 mod accepted;
+mod coming_back;
 mod outcomes;
 mod programs;
 mod tape;

@@ -706,6 +706,33 @@ fn a_login_that_failed_says_how_far_it_came_and_what_was_written_last() {
     );
 }
 
+/// Somebody who presses Ctrl-C after a second is not to be told to look for another setting.
+#[test]
+fn a_login_that_was_broken_off_has_not_failed() {
+    let judgement = login(|_| {}).judged_as_it_is();
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    assert_eq!(
+        judgement.reasons,
+        [
+            "the subject was not READY yet when the run was ended: it never connected",
+            "it wrote nothing",
+            "the trace ends before the watch does",
+        ]
+    );
+}
+
+#[test]
+fn a_program_that_goes_into_the_background_is_told_to_stay() {
+    let background = "what goes into the background is ended with the process that gwtool started: have the program \
+        stay in the foreground";
+    let last = |status: ExitStatus| {
+        let judgement = login(|t| exited(t, 1_000, 1, status)).judged();
+        judgement.reasons.last().cloned().unwrap_or_default()
+    };
+    assert_eq!(last(CODE_0), background);
+    assert_ne!(last(CODE_1), background);
+}
+
 /// What a fault kept from logging in is judged.
 #[test]
 fn a_program_that_dies_at_login_because_of_a_fault_has_died() {

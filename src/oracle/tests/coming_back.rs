@@ -1,0 +1,128 @@
+//! Coming back judged where less is seen than happens: what stays on its connection, and what is refused by nobody.
+
+use super::tape::{LOST, OVER, Tape, line, ms};
+use crate::expect::Allowances;
+use crate::fault::{Action, Lasts, Port};
+use crate::oracle::Effect;
+use crate::time::Duration;
+use crate::trace::{Clock, Seen, Side};
+
+/// Findings that are more than notes, each with what it does to the verdict.
+fn found(tape: &Tape) -> Vec<(String, Effect)> {
+    let findings = tape.judged().findings.into_iter();
+    let told = findings.filter(|finding| finding.effect != Effect::Note);
+    told.map(|finding| (finding.id, finding.effect)).collect()
+}
+
+#[track_caller]
+fn has(tape: &Tape, expected: &[(&str, Effect)]) {
+    let expected: Vec<(String, Effect)> = expected
+        .iter()
+        .map(|(id, effect)| ((*id).to_owned(), *effect))
+        .collect();
+    let lines: Vec<String> = tape.judged().findings.iter().map(line).collect();
+    assert_eq!(found(tape), expected, "{lines:#?}");
+}
+
+/// Op 9 with d true at `LOST`, on the first connection, which is one to the main URL.
+fn refused_but_resumable() -> Tape {
+    let mut tape = Tape::steady();
+    tape.gateway(LOST, 1, 9, "true");
+    tape
+}
+
+#[test]
+fn a_resume_on_the_connection_of_an_op_9_need_not_go_to_the_resume_url() {
+    let mut stays = refused_but_resumable();
+    stays.resume(LOST + 3_000, 1, 4);
+    stays.dispatch(LOST + 3_001, 1, "RESUMED", "{}");
+    stays.beats(180_041, 1, OVER);
+    has(&stays, &[]);
+
+    let moves = |port: Port| {
+        let mut tape = refused_but_resumable();
+        tape.leave(LOST + 50, 1, 4000).back(LOST + 100, 2, port, 4);
+        tape
+    };
+    has(&moves(Port::Resume), &[]);
+    has(&moves(Port::Main), &[("resume/R1", Effect::Shown)]);
+}
+
+/// A program whose first connection is reset at `LOST`; from there on a `refuse` is in force, which nobody can see at work.
+fn refused(port: Option<Port>, lasts: Lasts<Duration>) -> Tape {
+    let mut tape = Tape::steady();
+    let header = &mut tape.header;
+    (header.sees_process, header.sees_delivery) = (true, false);
+    header.clock = Clock::Real;
+    header.allowances = Allowances::of_a_program(header.interval);
+    tape.without(|_, saw| matches!(saw, Seen::Delivered(_)));
+    let fault = tape.fault(Action::Refuse);
+    let drawn = &mut tape.header.schedule[0].fault;
+    (drawn.port, drawn.lasts) = (port, lasts);
+    tape.rst(LOST, 1, Side::Gateway);
+    let connection = None;
+    tape.see(LOST, Seen::Struck { fault, connection });
+    let healed = match lasts {
+        Lasts::For(time) => LOST + u64::try_from(time.as_millis()).expect("it is short"),
+        _ => LOST,
+    };
+    tape.see(healed, Seen::Healed { fault });
+    tape
+}
+
+const FOR_5_S: Lasts<Duration> = Lasts::For(Duration::from_secs(5));
+
+#[test]
+fn who_may_have_been_refused_unseen_at_the_resume_url_may_begin_anew_once() {
+    let once = |mut tape: Tape| {
+        tape.anew(LOST + 1_000, 2, Port::Main, "s2");
+        tape
+    };
+    let excused = once(refused(Some(Port::Resume), FOR_5_S));
+    has(&excused, &[("close/X3", Effect::Shown)]);
+
+    let mut not_yet = once(refused(Some(Port::Resume), FOR_5_S));
+    not_yet.without(|_, saw| matches!(saw, Seen::Struck { .. } | Seen::Healed { .. }));
+    not_yet.header.schedule[0].fault.optional = Some("it is taken out here".to_owned());
+    has(&not_yet, &[("close/X3", Effect::Fails)]);
+
+    // Of a machine every refused connect is seen, and there was none.
+    let mut seen = once(refused(Some(Port::Resume), FOR_5_S));
+    seen.header.sees_process = false;
+    has(&seen, &[("close/X3", Effect::Fails)]);
+
+    let mut again = refused(Some(Port::Resume), FOR_5_S);
+    again.anew(LOST + 1_000, 2, Port::Main, "s2");
+    again.without(|at, _| at > 200_000);
+    again.rst(200_000, 2, Side::Gateway);
+    again.anew(201_000, 3, Port::Main, "s3");
+    again.facts.recovered_at = Some(ms(201_052));
+    has(
+        &again,
+        &[("close/X3", Effect::Shown), ("close/X3", Effect::Fails)],
+    );
+}
+
+const GAVE_UP: [(&str, Effect); 2] = [("close/X3", Effect::Fails), ("gave-up", Effect::Fails)];
+
+#[test]
+fn who_is_refused_unseen_to_the_end_has_hung_and_need_not_have_given_up() {
+    let never_back = |port: Option<Port>, lasts: Lasts<Duration>| {
+        let mut tape = refused(port, lasts);
+        tape.facts.recovered_at = None;
+        tape
+    };
+    for port in [None, Some(Port::Main)] {
+        has(&never_back(port, Lasts::Run), &[("hung", Effect::Fails)]);
+        // Once connects are let in again, one that tried would have been seen.
+        has(&never_back(port, FOR_5_S), &GAVE_UP);
+    }
+    let mut seen = never_back(None, Lasts::Run);
+    seen.header.sees_process = false;
+    has(&seen, &GAVE_UP);
+    // Another one that would last to the end, and never struck, hides nothing.
+    let mut unstruck = never_back(None, FOR_5_S);
+    let fault = unstruck.fault(Action::Refuse) as usize;
+    unstruck.header.schedule[fault].fault.lasts = Lasts::Run;
+    has(&unstruck, &GAVE_UP);
+}
