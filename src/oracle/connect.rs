@@ -6,8 +6,9 @@ use super::view::{Auth, Connection, Due, Shared};
 use crate::protocol::Opcode;
 use crate::time::{Duration, Instant, show};
 
-/// The wait for an upgrade or a HELLO that mature clients stay below.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The wait for an upgrade or a HELLO that mature clients stay below. Two of them give up after 60 s, and one of those leaves the
+/// connection open until it connects again, up to 2 s later.
+const PATIENCE: Duration = Duration::from_secs(66);
 
 /// What the judge remembers of discovery and of the first upgrade.
 #[derive(Debug, Default)]

@@ -3,10 +3,11 @@
 //! The subject here is the Carbon port: it is told its gateway and opens a connection the instant it is started.
 
 use crate::runs::{first, for_seeds, ms, name, plan, scenarios, traced};
-use gwtool::scenarios::Outcome;
+use gwtool::protocol::Opcode;
+use gwtool::scenarios::{Outcome, catalogue};
 use gwtool::subjects::Name;
 use gwtool::time::{Duration, Instant};
-use gwtool::trace::{Fate, Miss, Seen, Side};
+use gwtool::trace::{Clock, Fate, Miss, Seen, Side};
 
 const SEEDS: u64 = 40;
 
@@ -134,4 +135,38 @@ fn a_silence_that_begins_with_a_frame_takes_what_follows_in_the_same_instant() {
         });
         assert_eq!(escaped, None, "{name}");
     });
+}
+
+/// Where a shipped scenario is named after a point of the handshake, the handshake gets so far and no further.
+#[test]
+fn handshakes_end_where_the_name_of_the_scenario_says() {
+    let all = catalogue::shipped(Clock::Virtual);
+    let points = [
+        ("fatal-at-once/before-hello", 1, false),
+        ("fatal-at-once/with-hello", 1, true),
+        ("open-close-storm/before-hello-1000", 30, false),
+        ("open-close-storm/before-hello-1006", 30, false),
+        ("open-close-storm/after-hello-1000", 30, true),
+        ("open-close-storm/after-hello-1006", 30, true),
+    ];
+    for (scenario, connections, is_greeted) in points {
+        let scenario = all.iter().find(|one| one.name == scenario);
+        let scenario = scenario.expect("it is in the catalogue");
+        for_seeds(SEEDS, |seed| {
+            let plan = plan(scenario, Name::Gwtool, seed);
+            let outcome = traced(&plan);
+            let sent = |number: u32, op: Opcode| {
+                let is = |saw: &Seen| {
+                    matches!(saw, Seen::Frame { connection, from: Side::Gateway, op: sent, .. }
+                        if *connection == number && *sent == op)
+                };
+                first(&outcome, is).is_some()
+            };
+            for number in 1..=connections {
+                let name = format!("{} #{number}", name(&plan));
+                assert_eq!(sent(number, Opcode::HELLO), is_greeted, "{name}");
+                assert!(!sent(number, Opcode::DISPATCH), "{name}");
+            }
+        });
+    }
 }

@@ -753,8 +753,8 @@ const CASES: &[Case] = &[
     Case {
         rule: "connect/C6",
         base: &STALL,
-        breaks: |r| Edit::Move(r.first(gone(2)), r.after(r.first(accepted(2)), 62_500)),
-        nearly: |r| Edit::Move(r.first(gone(2)), r.after(r.first(accepted(2)), 62_000)),
+        breaks: |r| Edit::Move(r.first(gone(2)), r.after(r.first(accepted(2)), 68_500)),
+        nearly: |r| Edit::Move(r.first(gone(2)), r.after(r.first(accepted(2)), 68_000)),
     },
     Case {
         rule: "heartbeat/H1",
