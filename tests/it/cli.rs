@@ -834,7 +834,9 @@ mod chaos {
         let document =
             || -> Value { serde_json::from_str(&written("json")).expect("the document is whole") };
         // The three are written one after the other.
-        until("all documents", || !written("markdown").is_empty());
+        until("all documents", || {
+            written("markdown").contains("1 of 2 runs were made")
+        });
         until("the second run", || written("second").contains('\n'));
         let meanwhile = document();
         assert_eq!(meanwhile["is_complete"], false);
