@@ -1,8 +1,13 @@
-//! Real bots under test: six telling scenarios against each of the five in this folder, through the real binary.
+//! Real bots under test: six telling scenarios against each of the five in this folder, through the real binary; and what is known
+//! of the two carbon versions, row by row (`carbon.rs`).
 //!
 //! The bots are installed first (`install`, which is quick when nothing has changed) and then run side by side by one gwtool; each
 //! cell of the matrix is a test. A bot whose runtime is missing is listed as ignored, with the reason; where `CI` is set it fails,
 //! since nothing was proved. `README.md` beside this file has the command for the whole matrix.
+
+mod carbon;
+#[path = "../it/carbon_rows.rs"]
+mod carbon_rows;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
@@ -52,29 +57,19 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They wait for one gwtool, and then look at what it wrote.
     arguments.test_threads = Some(1);
-    let is_chosen = |name: &str| {
-        let is_filtered = (arguments.filter.as_ref()).is_some_and(|filter| {
-            let is_it = if arguments.exact {
-                name == filter
-            } else {
-                name.contains(filter.as_str())
-            };
-            !is_it
-        });
-        !is_filtered
-            && !arguments
-                .skip
-                .iter()
-                .any(|skip| name.contains(skip.as_str()))
-    };
     let chosen: Vec<usize> = (0..SUBJECTS.len())
         .filter(|place| {
-            CELLS
-                .iter()
-                .any(|(scenario, _)| is_chosen(&test_name(SUBJECTS[*place].1, scenario)))
+            CELLS.iter().any(|(scenario, _)| {
+                is_chosen(&arguments, &test_name(SUBJECTS[*place].1, scenario), false)
+            })
         })
         .collect();
-    let missing: BTreeMap<usize, String> = chosen
+    let rows = carbon::chosen(&arguments);
+    let mut wanted = chosen.clone();
+    if !rows.is_empty() {
+        wanted.extend(carbon::PLACES);
+    }
+    let missing: BTreeMap<usize, String> = wanted
         .iter()
         .filter_map(|place| Some((*place, install(SUBJECTS[*place].0).err()?)))
         .collect();
@@ -93,22 +88,43 @@ fn main() -> ExitCode {
         let (_, subject) = SUBJECTS[place];
         for (scenario, cells) in CELLS {
             let name = test_name(subject, scenario);
-            trials.push(match missing.get(&place) {
-                Some(why) if is_ci() => {
-                    let why = why.clone();
-                    Trial::test(name, move || Err(Failed::from(why)))
-                }
-                Some(why) => Trial::test(name, || Ok(()))
-                    .with_kind(why.as_str())
-                    .with_ignored_flag(true),
-                None => {
-                    let (matrix, expected) = (Arc::clone(&matrix), cells[place]);
-                    Trial::test(name, move || matrix.check(subject, scenario, expected))
-                }
-            });
+            if let Some(why) = missing.get(&place) {
+                trials.push(not_run(name, why));
+                continue;
+            }
+            let (matrix, expected) = (Arc::clone(&matrix), cells[place]);
+            let check = move || matrix.check(subject, scenario, expected);
+            trials.push(Trial::test(name, check));
         }
     }
+    let why = carbon::PLACES.iter().find_map(|place| missing.get(place));
+    trials.extend(carbon::trials(&rows, why.map(String::as_str)));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Whether the arguments ask for a test.
+fn is_chosen(arguments: &Arguments, name: &str, is_ignored: bool) -> bool {
+    let is_it = |words: &String| {
+        if arguments.exact {
+            name == words
+        } else {
+            name.contains(words.as_str())
+        }
+    };
+    let runs = if arguments.ignored {
+        is_ignored
+    } else {
+        !is_ignored || arguments.include_ignored || arguments.list
+    };
+    runs && arguments.filter.as_ref().is_none_or(is_it) && !arguments.skip.iter().any(is_it)
+}
+
+/// A test of a bot whose runtime is missing: it proves nothing, whoever asks for it.
+fn not_run(name: String, why: &str) -> Trial {
+    let failed = Failed::from(why);
+    Trial::test(name, || Err(failed))
+        .with_kind(why)
+        .with_ignored_flag(!is_ci())
 }
 
 fn test_name(subject: &str, scenario: &str) -> String {
