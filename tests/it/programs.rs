@@ -93,6 +93,26 @@ ends = "stopped"
   do = "subject"
   act = "stop"
 
+[stopped-and-started]
+summary = "The program is told to stop, and another one is started later"
+chaos = "1m"
+
+  [[stopped-and-started.fault]]
+  on = "heartbeat"
+  nth = 1
+  connection = 1
+  do = "subject"
+  act = "stop"
+
+  [[stopped-and-started.fault]]
+  on = "heartbeat"
+  nth = 1
+  connection = 1
+  after = "1500ms"
+  do = "subject"
+  act = "start"
+  session = "none"
+
 [not-let-in]
 summary = "Nothing happens, and the login has to be quick"
 login_within = "2s"
@@ -455,6 +475,35 @@ fn ctrl_c_ends_everything_and_reports_what_was_seen() {
 #[test]
 fn sigterm_ends_everything_and_reports_what_was_seen() {
     is_ended_by("-TERM");
+}
+
+/// The schedule goes on while everything is being ended: that nothing more can be started then is no failure.
+#[test]
+fn a_start_that_falls_due_while_everything_is_ended_is_left_out() {
+    let lab = Lab::new();
+    let json = format!("json={}", lab.path("report.json"));
+    let script = format!(
+        "trap 'echo bye; sleep 4; exit 0' TERM; {} & wait",
+        SOUND.replace("exec ", "")
+    );
+    let more = ["--no-control", "--report", &json];
+    let mut child = Command::new(BINARY)
+        .args(lab.arguments("stopped-and-started", &more, &script))
+        .env("GWTOOL", BINARY)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("gwtool starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut lines = stdout.by_ref().lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("bye")), "it is told to stop");
+    signal(&child, "-INT");
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).expect("it is text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
+    let run = &lab.json("report.json")["runs"][0];
+    assert_eq!(run["is_complete"], false, "{run:#}");
+    assert_eq!(run["verdict"], "inconclusive", "{run:#}");
 }
 
 #[test]
