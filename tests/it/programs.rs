@@ -563,6 +563,21 @@ fn sigterm_ends_everything_and_reports_what_was_seen() {
 /// The schedule goes on while everything is being ended: that nothing more can be started then is no failure.
 #[test]
 fn a_start_that_falls_due_while_everything_is_ended_is_left_out() {
+    let run = interrupted_at_the_end_of("stopped-and-started");
+    assert_eq!(run["is_complete"], false, "{run:#}");
+    assert_eq!(run["verdict"], "inconclusive", "{run:#}");
+}
+
+/// What was to be seen has been seen; all that is waited for is the program's end.
+#[test]
+fn a_run_that_was_watched_to_its_end_is_complete_though_its_program_is_not_waited_for() {
+    let run = interrupted_at_the_end_of("calm");
+    assert_eq!(run["is_complete"], true, "{run:#}");
+    assert_eq!(run["verdict"], "conforms", "{run:#}");
+}
+
+/// A run of a program that takes its time when it is told to stop, interrupted once it was; as the report has it.
+fn interrupted_at_the_end_of(scenario: &str) -> Value {
     let lab = Lab::new();
     let json = format!("json={}", lab.path("report.json"));
     let script = format!(
@@ -571,7 +586,7 @@ fn a_start_that_falls_due_while_everything_is_ended_is_left_out() {
     );
     let more = ["--no-control", "--report", &json];
     let mut child = Command::new(BINARY)
-        .args(lab.arguments("stopped-and-started", &more, &script))
+        .args(lab.arguments(scenario, &more, &script))
         .env("GWTOOL", BINARY)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -584,9 +599,7 @@ fn a_start_that_falls_due_while_everything_is_ended_is_left_out() {
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).expect("it is text");
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
-    let run = &lab.json("report.json")["runs"][0];
-    assert_eq!(run["is_complete"], false, "{run:#}");
-    assert_eq!(run["verdict"], "inconclusive", "{run:#}");
+    lab.json("report.json")["runs"][0].clone()
 }
 
 #[test]
