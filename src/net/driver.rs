@@ -549,10 +549,15 @@ impl<'a> Driver<'a> {
         self.attend();
     }
 
+    /// Whether the watch is over, though the subject may still be about to end.
+    pub(super) fn is_watched_to_its_end(&self) -> bool {
+        let progress = self.recorder.progress.as_ref();
+        progress.is_some_and(|progress| progress.phase() == Phase::Over)
+    }
+
     /// The run ends before its time: what follows is not judged, and the subject is let go in good order.
     pub(super) fn break_off(&mut self) {
-        let is_over = |progress: &Progress| progress.phase() == Phase::Over;
-        if !self.recorder.progress.as_ref().is_some_and(is_over) {
+        if !self.is_watched_to_its_end() {
             self.recorder.record(self.now, Seen::Phase(Phase::Over));
         }
         if let Tested::Program(program) = &mut self.subject {

@@ -140,8 +140,11 @@ impl ProgramSide {
         self.waker.wake_by_ref();
     }
 
-    /// Starts a process.
+    /// Starts a process, unless everything is being ended: a schedule may go on until it is.
     pub(super) fn start(&mut self) {
+        if !matches!(self.life, Life::Running) {
+            return;
+        }
         self.started += 1;
         self.running.push(self.started);
         let command = self.program.command.clone();
@@ -199,7 +202,7 @@ impl ProgramSide {
                 Poll::Ready(None) => {
                     self.life = match self.life {
                         Life::Running => {
-                            let why = io::Error::other("it ended before its time");
+                            let why = io::Error::other("its supervisor ended before its time");
                             Life::Failed(RunError::Supervisor(why))
                         }
                         _ => Life::Gone,

@@ -203,18 +203,20 @@ fn real<'a>(
     let mut driver = driver(setup, Network::Real, urls, tested, observers, shown);
     let outside = Outside::new(&driver, Some(listeners), api, setup.token.clone(), tls);
     let mut outside = outside.secured_by(authority.map(Authority::server));
-    let ended = LocalSet::new().block_on(&runtime, async {
+    let is_complete = LocalSet::new().block_on(&runtime, async {
         driver.begin(armed(&setup.header));
         let mut lap = || ControlFlow::Continue(());
         let (outside, timeout) = (&mut outside, setup.timeout);
         let ended = wall::run(&mut driver, outside, interrupt, timeout, &mut lap).await;
+        // A program that is only waited for has shown what it was to show.
+        let is_complete = ended == Ended::Over || driver.is_watched_to_its_end();
         if let (Tested::Program(program), true) = (&driver.subject, ended != Ended::Over) {
             let within = program.grace() + ENDING;
             driver.break_off();
             let nobody = Interrupt::default();
             wall::run(&mut driver, outside, &nobody, Some(within), &mut lap).await;
         }
-        ended
+        is_complete
     });
     // The timers of a machine are gwtool's own, and so are the gateway's: if they were late, what was measured may be this
     // machine's doing.
@@ -223,7 +225,7 @@ fn real<'a>(
         let now = driver.now;
         driver.recorder.record(now, Seen::Noisy { late });
     }
-    let ran = finish(driver, ended == Ended::Over);
+    let ran = finish(driver, is_complete);
     drop(outside);
     runtime.shutdown_background();
     ran

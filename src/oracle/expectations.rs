@@ -158,7 +158,7 @@ impl Ledger {
         let lost = (
             counts.lost,
             until,
-            "never delivered, though their session lived on".to_owned(),
+            "never delivered, though the session lived on".to_owned(),
         );
         deliveries(docket, "lost", expect.lost.as_ref(), lost);
         let (at, first) = duplicate.unwrap_or((until, String::new()));
@@ -179,6 +179,7 @@ fn deliveries(
     expected: Option<&Expected>,
     (n, at, what): (u32, Instant, String),
 ) {
+    let things = if n == 1 { "dispatch" } else { "dispatches" };
     match expected {
         Some(expected) if expected.admits(n) => {}
         None if n == 0 => {}
@@ -191,7 +192,7 @@ fn deliveries(
             effect: Effect::Fails,
             at,
             connection: None,
-            seen: format!("{n} dispatches {what}"),
+            seen: format!("{n} {things} {what}"),
             expected: expected.map_or_else(|| "0".to_owned(), ToString::to_string),
             evidence: Vec::new(),
             accepted: None,

@@ -28,7 +28,7 @@ const SUBJECT: &[Key] = &[
     key(
         "grace",
         Kind::Fixed,
-        "how long it may take to end after SIGTERM; default 5s",
+        "how long it may take to end after SIGTERM; default 10s",
     ),
     key(
         "health",

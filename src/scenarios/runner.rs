@@ -512,10 +512,6 @@ mod tests {
 
     /// Another run goes on until the user ends it.
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "two runs at a time need two threads"
-    )]
     fn a_repetition_that_waited_for_a_run_that_the_user_ended_is_not_begun() {
         let (machine, stop) = (Machine::default(), Interrupt::default());
         let (to, made) = std::sync::mpsc::channel();

@@ -17,7 +17,7 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) is_required: bool,
-    doc: &'static str,
+    pub(super) doc: &'static str,
 }
 
 /// What may stand behind a key.

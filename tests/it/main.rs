@@ -1,6 +1,8 @@
 //! Tests of the whole: the binary as users run it, runs of the engine over many seeds, and the shape of the source.
 
 mod architecture;
+#[cfg(target_os = "linux")]
+mod bot;
 #[expect(
     dead_code,
     reason = "what is said of 0.16 is for the tests in `tests/subjects`"

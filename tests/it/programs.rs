@@ -5,10 +5,12 @@
 
 #![cfg(target_os = "linux")]
 
+use crate::bot;
 use crate::cli::{BINARY, Came, gwtool_with};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,6 +29,24 @@ summary = "Nothing happens"
 [calm-and-long]
 summary = "Nothing happens for a long time"
 chaos = "10m"
+
+[calm-for-a-while]
+summary = "Nothing happens for longer than some want to stay"
+chaos = "4s"
+
+[chat]
+summary = "The connection is reset in the middle of a conversation"
+traffic = { every = "100ms" }
+chaos = "6s"
+recover_within = "4I"
+
+  [[chat.fault]]
+  at = "2s"
+  do = "reset"
+
+  [chat.expect]
+  lost = 0
+  duplicated = 0
 
 [cut]
 summary = "The connection is reset"
@@ -92,6 +112,26 @@ ends = "stopped"
   connection = 1
   do = "subject"
   act = "stop"
+
+[stopped-and-started]
+summary = "The program is told to stop, and another one is started later"
+chaos = "1m"
+
+  [[stopped-and-started.fault]]
+  on = "heartbeat"
+  nth = 1
+  connection = 1
+  do = "subject"
+  act = "stop"
+
+  [[stopped-and-started.fault]]
+  on = "heartbeat"
+  nth = 1
+  connection = 1
+  after = "1500ms"
+  do = "subject"
+  act = "start"
+  session = "none"
 
 [not-let-in]
 summary = "Nothing happens, and the login has to be quick"
@@ -258,12 +298,44 @@ fn a_program_that_prints_its_token_is_found_out_and_the_token_is_not_shown() {
         .never_says("gwtool-canary");
 }
 
+/// A bot that replies to every message, but for one if a number is given.
+fn replying(skipped: &str) -> String {
+    let own = std::env::current_exe().expect("it is running");
+    let own = own.to_str().expect("the path is text");
+    format!("{}={skipped} exec {own} {}", bot::SKIPPED, bot::ARGUMENTS)
+}
+
 #[test]
-fn delivery_is_judged_where_the_program_reports_it() {
-    // gwtool's client prints what it gets as numbered events; nothing of that is a report, so nothing is judged.
+fn what_a_bot_replies_to_over_rest_was_delivered_and_what_it_leaves_out_is_lost() {
     let lab = Lab::new();
-    let came = lab.chaos("flap", &["--no-control"], SOUND);
-    came.is(0).says(&["lost"]);
+    let json = format!("json={}", lab.path("report.json"));
+    let more = ["--no-control", "--report", &json];
+    // What else is found on a machine that has no time for the bot is not the matter here.
+    let came = |skipped: &str| {
+        let came = lab.chaos("chat", &more, &replying(skipped));
+        came.never_says("not judged:");
+        let run = lab.json("report.json")["runs"][0].clone();
+        let is_found = |id: &str| {
+            let mut findings = run["findings"].as_array().into_iter().flatten();
+            findings.any(|finding| finding["id"] == id && finding["effect"] == "fails")
+        };
+        let found = ["lost", "duplicated", "died", "delivery/D1"].map(is_found);
+        let count = |name: &str| run["counts"][name].as_u64();
+        assert!(count("delivered") > Some(40), "{run:#}");
+        (found, count("lost"), came.code)
+    };
+    let (found, lost, _) = came("");
+    assert_eq!((found, lost), ([false; 4], Some(0)));
+    let (found, lost, code) = came("9");
+    assert_eq!((found, lost), ([true, false, false, false], Some(1)));
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn where_a_program_reports_nothing_delivery_is_not_judged() {
+    // gwtool's client prints what it gets as numbered events; nothing of that is a report.
+    let came = Lab::new().chaos("cut", &["--no-control"], SOUND);
+    came.is(0).says(&["not judged: lost"]);
 }
 
 #[test]
@@ -271,27 +343,58 @@ fn a_status_that_does_not_come_back_is_a_finding() {
     let lab = Lab::new();
     let flag = lab.path("ill");
     // Well until the connection is reset, and never again.
-    let health = format!("test ! -e {flag}");
+    let asked = [format!("test ! -e {flag}"), well_without(&flag)];
     let script = format!(
         r##"{SOUND} | while read -r line; do case "$line" in *"#2"*) : > {flag};; esac; done"##
     )
     .replace("exec ", "");
-    let more = [
-        "--no-control",
-        "--health",
-        &health,
-        "--health-every",
-        "200ms",
-    ];
-    lab.chaos("cut", &more, &script).is(1).says(&["health"]);
-    let more = [
-        "--no-control",
-        "--health",
-        "true",
-        "--health-every",
-        "200ms",
-    ];
-    lab.chaos("cut", &more, SOUND).is(0);
+    let always = ["true".to_owned(), well_without(&lab.path("never"))];
+    for (asked, always) in asked.iter().zip(&always) {
+        let more = |health| {
+            [
+                "--no-control",
+                "--health",
+                health,
+                "--health-every",
+                "200ms",
+            ]
+        };
+        let _ = fs::remove_file(&flag);
+        let ill = lab.chaos("cut", &more(asked), &script);
+        ill.is(1).says(&["health", "was not well at the end"]);
+        lab.chaos("cut", &more(always), SOUND).is(0);
+    }
+}
+
+/// The URL of a server that answers 204 as long as there is no such file, and 503 once there is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "gwtool is waited for while it asks"
+)]
+fn well_without(file: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = listener.local_addr().expect("it listens");
+    let file = file.to_owned();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(mut connection) = connection else {
+                continue;
+            };
+            let mut request = BufReader::new(&connection).lines().map_while(Result::ok);
+            // Who goes away without a request gets no answer.
+            if request.any(|line| line.is_empty()) {
+                let status = if Path::new(&file).exists() {
+                    "503 Service Unavailable"
+                } else {
+                    "204 No Content"
+                };
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = connection.write_all(answer.as_bytes());
+            }
+        }
+    });
+    format!("http://{address}/health")
 }
 
 // ---- When nothing can be said ----
@@ -457,6 +560,48 @@ fn sigterm_ends_everything_and_reports_what_was_seen() {
     is_ended_by("-TERM");
 }
 
+/// The schedule goes on while everything is being ended: that nothing more can be started then is no failure.
+#[test]
+fn a_start_that_falls_due_while_everything_is_ended_is_left_out() {
+    let run = interrupted_at_the_end_of("stopped-and-started");
+    assert_eq!(run["is_complete"], false, "{run:#}");
+    assert_eq!(run["verdict"], "inconclusive", "{run:#}");
+}
+
+/// What was to be seen has been seen; all that is waited for is the program's end.
+#[test]
+fn a_run_that_was_watched_to_its_end_is_complete_though_its_program_is_not_waited_for() {
+    let run = interrupted_at_the_end_of("calm");
+    assert_eq!(run["is_complete"], true, "{run:#}");
+    assert_eq!(run["verdict"], "conforms", "{run:#}");
+}
+
+/// A run of a program that takes its time when it is told to stop, interrupted once it was; as the report has it.
+fn interrupted_at_the_end_of(scenario: &str) -> Value {
+    let lab = Lab::new();
+    let json = format!("json={}", lab.path("report.json"));
+    let script = format!(
+        "trap 'echo bye; sleep 4; exit 0' TERM; {} & wait",
+        SOUND.replace("exec ", "")
+    );
+    let more = ["--no-control", "--report", &json];
+    let mut child = Command::new(BINARY)
+        .args(lab.arguments(scenario, &more, &script))
+        .env("GWTOOL", BINARY)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("gwtool starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut lines = stdout.by_ref().lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("bye")), "it is told to stop");
+    signal(&child, "-INT");
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).expect("it is text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
+    lab.json("report.json")["runs"][0].clone()
+}
+
 #[test]
 fn nothing_outlives_a_gwtool_that_is_killed() {
     let lab = Lab::new();
@@ -496,6 +641,21 @@ fn a_program_that_ignores_sigterm_is_killed_after_its_grace() {
     came.is(0);
 }
 
+/// A disk that is full at the end takes the report, and not what the runs came to.
+#[test]
+fn a_report_that_cannot_be_written_keeps_neither_the_others_nor_the_result_from_the_user() {
+    let lab = Lab::new();
+    let (json, full) = (
+        format!("json={}", lab.path("report.json")),
+        "junit=/dev/full",
+    );
+    let more = ["--no-control", "--report", full, "--report", &json];
+    let came = lab.chaos("calm", &more, SOUND);
+    came.is(2)
+        .says(&["conforms", "failed to write the report `/dev/full`"]);
+    assert_eq!(lab.json("report.json")["is_complete"], true);
+}
+
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let lab = Lab::new();
@@ -519,28 +679,18 @@ fn a_subject_file_runs_every_subject_and_accepts_what_is_known() {
     let file = lab.path("subjects.toml");
     let subjects = format!(
         r#"
-[sound]
-command = ["{BINARY}", "connect", "--api", "placeholder"]
+[stays]
+command = ["sh", "-c", "exec {BINARY} connect --api $GWTOOL_API_URL"]
 
 [leaves]
-command = ["sh", "-c", "exec {BINARY} connect --for 3s --api $GWTOOL_API_URL"]
+command = ["sh", "-c", "exec {BINARY} connect --for 2s --api $GWTOOL_API_URL"]
 
   [[leaves.accepted]]
-  scenario = "calm-and-long"
-  finding = "gave-up"
-  reason = "it is told to leave after three seconds"
-  link = "https://example.com/1"
-
-  [[leaves.accepted]]
-  scenario = "calm-and-long"
-  finding = "early"
-  reason = "it is told to leave after three seconds"
+  scenario = "calm-for-a-while"
+  finding = ["gave-up", "early"]
+  reason = "it is told to leave after two seconds"
   link = "https://example.com/1"
 "#
-    )
-    .replace(
-        r#"connect", "--api", "placeholder"]"#,
-        r#"connect", "--help"]"#,
     );
     fs::write(Path::new(&file), subjects).expect("it can be written");
     let scenarios = lab.path("mine.toml");
@@ -549,17 +699,30 @@ command = ["sh", "-c", "exec {BINARY} connect --for 3s --api $GWTOOL_API_URL"]
         "--scenarios",
         &scenarios,
         "--scenario",
-        "calm-and-long",
+        "calm-for-a-while",
         "--subjects",
         &file,
-        "--subject",
-        "leaves",
         "--interval",
         "400ms",
         "--seed",
         "1",
         "--no-control",
+        "--format",
+        "json",
     ];
     let came = gwtool_with(&arguments, &[]);
-    came.is(0).says(&["accepted"]);
+    let report: Value = serde_json::from_str(&came.is(0).stdout).expect("it is JSON");
+    let accepted = |run: &Value| {
+        let findings = run["findings"].as_array();
+        let findings = findings.expect("the run was made").iter();
+        findings
+            .filter(|finding| finding["accepted"].is_object())
+            .count()
+    };
+    let runs = report["runs"].as_array().expect("there are runs");
+    let runs: Vec<_> = runs
+        .iter()
+        .map(|run| (run["subject"].as_str(), accepted(run) > 0))
+        .collect();
+    assert_eq!(runs, [(Some("stays"), false), (Some("leaves"), true)]);
 }

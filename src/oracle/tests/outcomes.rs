@@ -276,9 +276,7 @@ fn what_a_resume_confirmed_and_nobody_delivered_is_lost() {
     });
     assert_eq!(
         tape.found("lost"),
-        [
-            "lost at 320.000s: 1 dispatches never delivered, though their session lived on; expected 0"
-        ]
+        ["lost at 320.000s: 1 dispatch never delivered, though the session lived on; expected 0"]
     );
     // A new session abandons what was on its way in the old one.
     let anew = then(|t| {
@@ -308,7 +306,7 @@ fn a_second_delivery_is_duplicated_unless_the_gateway_sent_it_twice() {
     assert_eq!(
         again.found("duplicated"),
         [
-            "duplicated at 120.000s: 1 dispatches delivered again, the first being s 4 of #1; expected 0"
+            "duplicated at 120.000s: 1 dispatch delivered again, the first being s 4 of #1; expected 0"
         ]
     );
     let twice = edit(|t| {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::scenarios::catalogue;
-use crate::time::{Duration, Span};
+use crate::subjects::program::HEALTH_WITHIN;
+use crate::time::{Duration, Span, show};
 use crate::trace::Clock;
 
 fn read(text: &str) -> Result<Vec<Program>, Problems> {
@@ -332,4 +333,19 @@ fn what_is_accepted_exists_and_says_why() {
         "`accepted`: expected a table with `scenario`, `finding`, `reason`, `link`, found the number 1",
         "",
     );
+}
+
+#[test]
+fn the_defaults_that_are_told_are_those_that_hold() {
+    for (name, usual) in [("grace", GRACE), ("health_within", HEALTH_WITHIN)] {
+        let mut keys = SUBJECT.iter();
+        let key = keys
+            .find(|key| key.name == name)
+            .expect("there is such a key");
+        assert!(
+            key.doc.ends_with(&format!("; default {}", show(usual))),
+            "{}",
+            key.doc
+        );
+    }
 }
