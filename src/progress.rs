@@ -68,6 +68,8 @@ pub struct Progress {
     failed_attempts: u32,
     /// When the last of them ended that the bound allows for.
     failed_at: Option<Instant>,
+    /// When a connection that lived since then, and is gone, began to be of use after the end of the last fault.
+    lived_at: Option<Instant>,
     links: Vec<Link>,
     /// How many times the subject was started: a program's processes are numbered so.
     starts: u32,
@@ -170,6 +172,7 @@ impl Progress {
             },
             failed_attempts: 0,
             failed_at: None,
+            lived_at: None,
             links: Vec::new(),
             starts: 0,
             exit: Exit::None,
@@ -233,9 +236,10 @@ impl Progress {
             return Recovery::Away;
         };
         match self.healed {
-            Some(healed) if self.now >= self.lived(since, healed) => {
-                Recovery::Recovered { at: since }
-            }
+            // It has come back when it first came to stay; that it was replaced much later is another matter.
+            Some(healed) if self.now >= self.lived(since, healed) => Recovery::Recovered {
+                at: since.min(self.lived_at.unwrap_or(since)),
+            },
             _ => Recovery::Living { since },
         }
     }
@@ -421,7 +425,7 @@ impl Progress {
     /// A fault that struck is over: from here on attempts are counted.
     fn end(&mut self, at: Instant) {
         self.last_end = self.last_end.max(Some(at));
-        (self.failed_attempts, self.failed_at) = (0, None);
+        (self.failed_attempts, self.failed_at, self.lived_at) = (0, None, None);
     }
 
     /// An attempt to come back has failed.
@@ -438,7 +442,14 @@ impl Progress {
         let Some(link) = known.map(|index| self.links.remove(index)) else {
             return;
         };
-        let is_attempt = self.last_end.is_some_and(|end| link.accepted > end);
+        let Some(end) = self.last_end else { return };
+        let is_attempt = link.accepted > end;
+        if let (Some(since), Health::Sound) = (link.authenticated, link.health) {
+            let since = since.max(end);
+            if at >= since + self.interval * WATCH {
+                self.lived_at.get_or_insert(since);
+            }
+        }
         if link.authenticated.is_none() && is_attempt {
             self.fail(at);
         }
@@ -963,6 +974,24 @@ mod tests {
         assert_eq!(run.0.failed_attempts(), 38);
         assert_eq!(run.0.bound(), Some(t(12 + 4)), "the fifth counts");
         assert_eq!(run.next(true), Some((16 + 80, Phase::Over)), "a loop ends");
+    }
+
+    /// The chaos goes on for a fault that still waits, and long after it has come back its connection is replaced.
+    #[test]
+    fn who_came_back_to_stay_has_recovered_then_though_it_was_replaced_later() {
+        let mut run = Run::new(&reset());
+        run.until_healed();
+        run.accept(4, 2).ready(5, 2).rst(60, 2, Side::Gateway);
+        run.accept(61, 3).ready(62, 3);
+        run.saw(110, Seen::Phase(Phase::Over));
+        assert_eq!(run.0.recovery(), Recovery::Recovered { at: t(5) });
+
+        let mut run = Run::new(&reset());
+        run.until_healed();
+        run.accept(4, 2).ready(5, 2).rst(6, 2, Side::Gateway);
+        run.accept(61, 3).ready(62, 3);
+        run.saw(110, Seen::Phase(Phase::Over));
+        assert_eq!(run.0.recovery(), Recovery::Recovered { at: t(62) });
     }
 
     #[test]

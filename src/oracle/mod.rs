@@ -269,7 +269,14 @@ impl Judge {
 
     /// Everything that is to be said.
     pub fn finish(self) -> Judgement {
-        let facts = RecoveryFacts::of(&self.progress);
+        let is_complete = matches!(
+            self.watch,
+            Watch::Ended {
+                is_complete: true,
+                ..
+            }
+        );
+        let facts = RecoveryFacts::of(&self.progress, is_complete);
         self.conclude(&facts)
     }
 

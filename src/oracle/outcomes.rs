@@ -25,6 +25,8 @@ pub(super) struct RecoveryFacts {
     pub healed_at: Option<Instant>,
     /// When it was authenticated for good; `None` if it was not, or did not live on.
     pub recovered_at: Option<Instant>,
+    /// It is authenticated, and the run was broken off before it had lived long enough.
+    pub is_living: bool,
     /// A later recovery is slow.
     pub slow_after: Option<Instant>,
     /// A later recovery is none.
@@ -33,7 +35,7 @@ pub(super) struct RecoveryFacts {
 
 impl RecoveryFacts {
     /// What a run's own phases say, once it is over.
-    pub(super) fn of(progress: &Progress) -> Self {
+    pub(super) fn of(progress: &Progress, is_complete: bool) -> Self {
         Self {
             login_failed: progress.time_zero().is_none(),
             healed_at: progress.healed(),
@@ -41,6 +43,7 @@ impl RecoveryFacts {
                 Recovery::Recovered { at } => Some(at),
                 Recovery::Away | Recovery::Living { .. } => None,
             },
+            is_living: !is_complete && matches!(progress.recovery(), Recovery::Living { .. }),
             slow_after: progress.within(),
             bound: progress.bound(),
         }
@@ -468,7 +471,7 @@ impl Outcomes {
                 code.meaning()
             ));
         }
-        if facts.bound.is_none() || until < bound {
+        if facts.is_living || facts.bound.is_none() || until < bound {
             return Some("the run ended before the recovery was due".to_owned());
         }
         let silent_since = facts.healed_at.filter(|healed| {

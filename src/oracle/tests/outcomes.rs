@@ -229,6 +229,19 @@ fn recoveries_are_sound_slow_or_none() {
     assert_eq!(failing(&at(None)), ["hung"]);
 }
 
+/// Ctrl-C long after the bound, while the schedule still waits for something: it is there, only not for long enough yet.
+#[test]
+fn who_is_there_when_the_run_is_broken_off_has_not_hung() {
+    let at = |is_living: bool| {
+        edit(|t| {
+            t.facts.recovered_at = None;
+            t.facts.is_living = is_living;
+        })
+    };
+    assert_eq!(failing(&at(true)), Vec::<String>::new());
+    assert_eq!(failing(&at(false)), ["hung"]);
+}
+
 #[test]
 fn no_attempt_at_all_is_giving_up() {
     let tape = then(|t| {
