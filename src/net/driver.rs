@@ -311,12 +311,18 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// What happens before the subject is there, and after the watch, spoils nothing.
     fn note_late(&mut self, due: Option<Instant>) {
+        if let Some(due) = due {
+            self.waited(self.now.since(due));
+        }
+    }
+
+    /// Something was done so much later than it was due. What happens before the subject is there, and after the watch, spoils
+    /// nothing.
+    pub(super) fn waited(&mut self, late: Duration) {
         let progress = self.recorder.progress.as_ref();
-        let is_watched = progress.is_none_or(|p| matches!(p.phase(), Phase::Chaos | Phase::Healed));
-        if let Some(due) = due.filter(|_| is_watched) {
-            self.late = self.late.max(self.now.since(due));
+        if progress.is_none_or(|p| matches!(p.phase(), Phase::Chaos | Phase::Healed)) {
+            self.late = self.late.max(late);
         }
     }
 

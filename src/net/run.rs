@@ -149,6 +149,12 @@ pub fn run_program<'a>(
         let supervisor = Supervisor::start(supervisor).map_err(RunError::Supervisor)?;
         let mut env = program.env.clone();
         let mut set = |name: &str, value: &str| env.push((name.to_owned(), value.to_owned()));
+        // A proxy that the user has for the world outside knows no port of this machine.
+        for name in NO_PROXY {
+            let usual = std::env::var(name).ok().filter(|usual| !usual.is_empty());
+            let usual = usual.map_or_else(String::new, |usual| usual + ",");
+            set(name, &format!("{usual}127.0.0.1,localhost"));
+        }
         // These come last, so that they hold.
         set("GWTOOL_GATEWAY_URL", &endpoints.main);
         set("GWTOOL_API_URL", &endpoints.api);
@@ -165,6 +171,8 @@ pub fn run_program<'a>(
     })
 }
 
+/// By which variables programs learn which hosts are reached without a proxy; some read only one of them.
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// By which variables programs learn of a certificate authority: Node.js, OpenSSL and most of what is built on it, Python's
 /// requests.
 const AUTHORITY_FILES: [&str; 3] = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];

@@ -61,6 +61,9 @@ struct Limbo {
     read: Vec<u8>,
 }
 
+/// How often a run with a program looks up though nothing is due, so that a machine that stands still for longer is noticed.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Says whether a gateway's URL may be connected to.
 pub(super) type Guard = Box<dyn Fn(&Url) -> bool>;
 
@@ -400,9 +403,15 @@ pub(super) async fn run(
             (Next::At(at), None) => Some(at),
             (_, until) => until,
         };
-        // A run with nothing due waits for its sockets alone.
+        // A run with nothing due waits for its sockets alone; next to a program it looks up now and then, to see whether this
+        // machine stands still.
         let alarm = alarm.map_or(Duration::from_hours(1), |at| at.since(Instant::ZERO));
-        let mut alarm = pin!(tokio::time::sleep_until(start + alarm));
+        let alarm = match driver.subject {
+            Tested::Machine(..) => alarm,
+            Tested::Program(_) => alarm.min(driver.now.since(Instant::ZERO) + TICK),
+        };
+        let due = start + alarm;
+        let mut alarm = pin!(tokio::time::sleep_until(due));
         poll_fn(|cx| {
             if raised.as_mut().poll(cx).is_ready()
                 || queue.poll_woken(cx).is_ready()
@@ -414,6 +423,7 @@ pub(super) async fn run(
             }
         })
         .await;
+        driver.waited(due.elapsed());
     }
 }
 

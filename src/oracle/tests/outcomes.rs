@@ -4,6 +4,7 @@ use super::tape::{LOST, OVER, Tape, line, ms};
 use crate::expect::{Ends, Expected};
 use crate::fault::{Act, Action, Count, Direction, Event, Port};
 use crate::oracle::{Effect, FindingKind, Verdict};
+use crate::protocol::Opcode;
 use crate::time::Duration;
 use crate::trace::{Delivery, Phase, Seen, Side};
 
@@ -506,6 +507,29 @@ fn noise_of_our_own_makes_a_run_inconclusive() {
             vec!["gwtool's own timers were late by up to 300ms".to_owned()]
         )
     );
+}
+
+/// What is late on a machine that stands still is no fault of the subject's.
+#[test]
+fn where_the_machine_was_late_a_late_heartbeat_is_shown_and_does_not_fail() {
+    let late = |is_noisy: bool| {
+        let tape = edit(|t| {
+            let is_beat = |saw: &Seen| {
+                let (beat, ack) = (Opcode::HEARTBEAT, Opcode::HEARTBEAT_ACK);
+                matches!(saw, Seen::Frame { op, .. } if *op == beat || *op == ack)
+            };
+            t.without(|at, saw| is_beat(saw) && (50_000..100_000).contains(&at));
+            if is_noisy {
+                let late = Duration::from_secs(30);
+                t.see(50_000, Seen::Noisy { late });
+            }
+        });
+        let found = tape.judged().findings.into_iter();
+        let mut timing = found.filter(|f| f.id == "heartbeat/H3").map(|f| f.effect);
+        (timing.next(), verdict(&tape).0)
+    };
+    assert_eq!(late(false), (Some(Effect::Fails), Verdict::Violates));
+    assert_eq!(late(true), (Some(Effect::Shown), Verdict::Inconclusive));
 }
 
 #[test]
