@@ -12,6 +12,7 @@ pub mod roster;
 )]
 pub mod runner;
 pub mod schema;
+mod turns;
 
 pub use outcome::{Ending, Outcome};
 

@@ -1,5 +1,6 @@
 //! One run of a scenario with a subject and a seed: everything is drawn, set up, run, and judged.
 
+use super::turns::Turns;
 use super::{Ending, Outcome, Scenario};
 use crate::expect::{Accepted, Allowances};
 use crate::fault::{Act, Action, Kept, Lasts, Trigger};
@@ -17,7 +18,6 @@ use crate::trace::{
 };
 use std::io;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
 
 /// The heartbeat interval where nobody gives one: Discord's own in virtual time; in real time somebody waits for the result.
 pub const fn usual_interval(clock: Clock) -> Duration {
@@ -65,7 +65,7 @@ pub struct Plan {
 /// What runs share: those in real time are made side by side, but some have to be alone.
 #[derive(Debug, Default)]
 pub struct Machine {
-    alone: RwLock<()>,
+    turns: Turns,
     /// gwtool's own executable, which looks after the programs that are started. Without it no program can be.
     supervisor: Option<PathBuf>,
 }
@@ -261,17 +261,15 @@ fn repeated<T>(
     mut once: impl FnMut() -> Result<(T, bool), RunError>,
 ) -> Result<(T, u32), RunError> {
     let (mut came, mut is_noisy) = {
-        let _together = machine.alone.read().unwrap_or_else(PoisonError::into_inner);
+        let _together = machine.turns.together();
         once()?
     };
     let mut repeats = 0;
     while is_noisy && repeats < REPEATS_MAX {
-        let alone = machine.alone.write();
-        let _alone = alone.unwrap_or_else(PoisonError::into_inner);
-        // The others may have ended because the user wants an end; what there is is better than a run that is cut off.
-        if interrupt.is_raised() {
+        // Where the user wants an end, what there is is better than a run that is cut off.
+        let Some(_alone) = machine.turns.alone(|| !interrupt.is_raised()) else {
             break;
-        }
+        };
         repeats += 1;
         (came, is_noisy) = once()?;
     }
@@ -516,7 +514,7 @@ mod tests {
         let (machine, stop) = (Machine::default(), Interrupt::default());
         let (to, made) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let other = machine.alone.read().expect("nobody has panicked");
+            let other = machine.turns.together();
             let (machine, stop) = (&machine, &stop);
             let run = scope.spawn(move || {
                 repeated(machine, stop, || {
