@@ -39,8 +39,8 @@ pub(super) enum Ailment {
         /// The last answers, a line each.
         answers: Vec<String>,
     },
-    /// It had not been well before.
-    Always,
+    /// It had not been well before; this is what was seen last.
+    Always(String),
 }
 
 impl Health {
@@ -98,7 +98,7 @@ impl Health {
         Some(if self.was_well_before {
             found
         } else {
-            Ailment::Always
+            Ailment::Always(self.answers.back().cloned().unwrap_or_default())
         })
     }
 }

@@ -282,6 +282,10 @@ pub(super) fn number(
 
 /// A heartbeat did not come in time.
 pub(super) fn beat_overdue(connection: &Connection, shared: &Shared, docket: &mut Docket) {
+    // After op 9 many wait a few seconds and then leave, which at a short interval is longer than a heartbeat is due.
+    if connection.auth == Auth::Refused {
+        return;
+    }
     let number = connection.number;
     let interval = connection.interval(shared);
     let rule = gap_rule(connection, shared.now);

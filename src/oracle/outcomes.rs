@@ -431,9 +431,9 @@ impl Outcomes {
                 docket.push(ill);
                 None
             }
-            Some(Ailment::Always) => {
-                Some("the subject was not well before anything struck either".to_owned())
-            }
+            Some(Ailment::Always(last)) => Some(format!(
+                "the subject was not well before anything struck either: {last}"
+            )),
             None => None,
         };
         let bound = facts.bound.unwrap_or(Instant::FOREVER);

@@ -436,6 +436,14 @@ fn a_program_that_never_connects_is_told_of_what_overrides_the_environment() {
     came.is(3).says(&["connected to production", ".env"]);
 }
 
+/// As `-- $BOT` becomes where nobody has set the variable.
+#[test]
+fn nothing_behind_the_dashes_is_no_wish_to_test_something_else() {
+    let came = gwtool_with(&["chaos", "--scenario", "flap", "--"], &[]);
+    came.is(2)
+        .says(&["expected a program behind `--`, found nothing", "hint: "]);
+}
+
 #[test]
 fn virtual_time_is_not_for_programs() {
     let came = gwtool_with(&["chaos", "--time", "virtual", "--", "true"], &[]);

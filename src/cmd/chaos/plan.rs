@@ -295,6 +295,11 @@ fn programs(file: &Path, all: &[Scenario], shared: Shared) -> Result<Vec<Program
 /// The program of the command line, if it names one.
 fn commanded(args: &Args) -> Result<Option<Program>, Failure> {
     let Some(first) = args.command.first() else {
+        // `-- $BOT` with an unset variable is no wish to test our own client.
+        if env::args_os().next_back().is_some_and(|last| last == "--") {
+            let text = "expected a program behind `--`, found nothing";
+            return Err(Failure::new(text).hint("write `gwtool chaos -- node bot.mjs`"));
+        }
         return Ok(None);
     };
     if first.is_empty() {

@@ -509,6 +509,26 @@ fn noise_of_our_own_makes_a_run_inconclusive() {
     );
 }
 
+/// It waits for some seconds as Discord once asked for, which at a short interval is longer than a heartbeat is due.
+#[test]
+fn who_waits_after_op_9_need_not_beat_meanwhile() {
+    let waits = |op: u8| {
+        edit(|t| {
+            t.without(|at, saw| saw.connection() == Some(1) && at > 60_000);
+            t.gateway(60_500, 1, op, "false")
+                .rst(140_000, 1, Side::Subject);
+        })
+    };
+    let late = |tape: Tape| {
+        tape.judged()
+            .findings
+            .iter()
+            .any(|f| f.id == "heartbeat/H3")
+    };
+    assert!(!late(waits(9)));
+    assert!(late(waits(99)), "an opcode that asks for nothing");
+}
+
 /// What is late on a machine that stands still is no fault of the subject's.
 #[test]
 fn where_the_machine_was_late_a_late_heartbeat_is_shown_and_does_not_fail() {
