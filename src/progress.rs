@@ -257,11 +257,6 @@ impl Progress {
         Some(end + self.recover_within)
     }
 
-    /// How many attempts to come back have failed since the end of the last fault.
-    pub const fn failed_attempts(&self) -> u32 {
-        self.failed_attempts
-    }
-
     /// When the next phase begins if nothing happens until then, and which it is.
     fn next(&self, is_spent: bool) -> Option<(Instant, Phase)> {
         let is_kept_out = self.phase == Phase::Login && self.first_strike.is_some();
@@ -963,15 +958,15 @@ mod tests {
         run.accept(4, 2).rst(5, 2, Side::Gateway);
         let (port, why) = (Port::Main, Miss::Refused);
         run.saw(6, Seen::Missed { port, why });
-        assert_eq!(run.0.failed_attempts(), 2);
+        assert_eq!(run.0.failed_attempts, 2);
         assert_eq!(run.0.bound(), Some(t(6 + 4)));
         run.accept(7, 3).ready(8, 3).rst(9, 3, Side::Subject);
-        assert_eq!(run.0.failed_attempts(), 2, "it was authenticated");
+        assert_eq!(run.0.failed_attempts, 2, "it was authenticated");
         for (at, connection) in (10..).zip(4..40) {
             run.accept(at, connection)
                 .rst(at, connection, Side::Subject);
         }
-        assert_eq!(run.0.failed_attempts(), 38);
+        assert_eq!(run.0.failed_attempts, 38);
         assert_eq!(run.0.bound(), Some(t(12 + 4)), "the fifth counts");
         assert_eq!(run.next(true), Some((16 + 80, Phase::Over)), "a loop ends");
     }

@@ -159,7 +159,6 @@ impl ProgramSide {
             args: words.collect(),
             dir: (self.program.dir.as_ref()).map(|dir| dir.to_string_lossy().into_owned()),
             env: self.env.clone(),
-            env_remove: Vec::new(),
         };
         self.order(&order);
     }

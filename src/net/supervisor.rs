@@ -287,13 +287,9 @@ impl Keeper {
                 args,
                 dir,
                 env,
-                env_remove,
             } => {
                 let mut command = Command::new(program);
                 command.args(args);
-                for name in env_remove {
-                    command.env_remove(name);
-                }
                 command.envs(env);
                 let started = self.start(now, child, command, dir);
                 self.report(&match started {

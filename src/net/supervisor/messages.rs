@@ -19,8 +19,6 @@ pub enum Order {
         dir: Option<String>,
         /// Added to the environment that gwtool has itself; a name that is there already gets the new value.
         env: Vec<(String, String)>,
-        /// Taken out of that environment, before `env` is added.
-        env_remove: Vec<String>,
     },
     /// Sends a signal to a program and to everything that it started.
     Signal {
