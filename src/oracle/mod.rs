@@ -10,6 +10,7 @@
 
 mod close;
 mod connect;
+pub mod coverage;
 mod delivery;
 mod docket;
 mod expectations;
@@ -34,6 +35,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use self::coverage::{Coverage, Scene, State};
 use self::docket::Docket;
 use self::health::Health;
 use self::holdings::{Held, Holdings};
@@ -158,6 +160,8 @@ pub struct Judgement {
     pub watched: Duration,
     /// What was counted: connections, identifies, resumes, …
     pub counts: Counts,
+    /// What was exercised: states, faults and rules.
+    pub coverage: Coverage,
 }
 
 /// What was counted in a run.
@@ -376,7 +380,7 @@ impl Judge {
         if let Some(why) = self.tls_failed.filter(|_| !gaps.is_empty()) {
             gaps.push(format!("TLS failed: {why}"));
         }
-        let (mut findings, rules) = self.docket.close();
+        let (mut findings, rules, coverage) = self.docket.close(&self.view.strikes);
         if let Some(since) = foreign {
             // All that came of it is no doing of the subject's; that it shows its token is.
             findings.retain(|finding| finding.at < since || finding.id == "token");
@@ -409,6 +413,7 @@ impl Judge {
             not_judged,
             watched: until - Instant::ZERO,
             counts: self.counts,
+            coverage,
         }
     }
 
@@ -519,6 +524,7 @@ impl Judge {
                     // What did not happen is told as of the moment at which it was late, not of the next entry.
                     self.view.shared.now = connection.due(due) + Duration::from_nanos(1);
                     connection.settle(due);
+                    self.docket.scene.state = State::of(connection);
                     let (shared, docket) = (&self.view.shared, &mut self.docket);
                     match due {
                         Due::Beat => heartbeat::beat_overdue(connection, shared, docket),
@@ -1252,6 +1258,7 @@ impl Observer for Judge {
             return;
         }
         self.view.shared.now = entry.at;
+        self.docket.scene.under = self.view.under;
         if self.processes.is_watched {
             self.notes.take(entry);
         }
@@ -1273,10 +1280,17 @@ impl Judge {
                 return;
             }
             Seen::Struck { .. } => self.beside(&entry.saw),
-            saw => match saw.connection() {
-                Some(number) => self.on_connection(number, saw),
-                None => self.beside(saw),
-            },
+            saw => {
+                let number = saw.connection();
+                self.docket.scene = Scene {
+                    state: self.view.state(number),
+                    under: self.view.under,
+                };
+                match number {
+                    Some(number) => self.on_connection(number, saw),
+                    None => self.beside(saw),
+                }
+            }
         }
         // Traffic moves no deadline forward.
         if !matches!(

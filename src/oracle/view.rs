@@ -7,6 +7,7 @@
 //! Times are those of the gateway's end: a frame to the subject is stamped when it is sent, one from it when it has arrived.
 //! Reactions are therefore seen a round trip late, which [`Shared::slack`] allows for.
 
+use super::coverage::{State, Strikes};
 use super::delivery::{Ledger, reported_within};
 use super::heartbeat::Heart;
 use super::rate::Budget;
@@ -573,6 +574,10 @@ pub(super) struct View {
     pub(super) sessions: Vec<Session>,
     pub(super) trails: Vec<Trail>,
     pub(super) faults: Vec<Progress>,
+    pub(super) strikes: Strikes,
+    /// The actions that are in force, and the one that struck last: a bit for each.
+    pub(super) under: u64,
+    last_struck: u64,
     /// The last instants at which an IDENTIFY was read, each with its shard.
     pub(super) identifies: VecDeque<(Instant, Option<u32>)>,
     /// Which session each of the last connections carried.
@@ -599,6 +604,9 @@ impl View {
             sessions: Vec::new(),
             trails: Vec::new(),
             faults: header.schedule.iter().map(fault).collect(),
+            strikes: Strikes::new(&header.schedule),
+            under: 0,
+            last_struck: 0,
             identifies: VecDeque::new(),
             carried: VecDeque::new(),
             serials: 0,
@@ -611,6 +619,22 @@ impl View {
     /// The place of a connection; the newest is nearly always the one that is asked for.
     pub(super) fn place(&self, number: u32) -> Option<usize> {
         self.connections.iter().rposition(|c| c.number == number)
+    }
+
+    /// Where a connection stands; that of the newest open one where none is named or it is gone.
+    pub(super) fn state(&self, number: Option<u32>) -> State {
+        let named = number.and_then(|number| self.place(number));
+        let newest = || self.connections.iter().rposition(Connection::is_open);
+        let place = named.or_else(newest);
+        place.map_or(State::None, |place| State::of(&self.connections[place]))
+    }
+
+    /// Finds out which actions are in force; `last` is the bit of the one that struck last.
+    fn count_in_force(&mut self, last: u64) {
+        let in_force = self.faults.iter().filter(|fault| fault.is_in_force());
+        let bits = in_force.map(|fault| self.strikes.bit(&fault.scheduled.fault.action));
+        self.under = bits.fold(last, |all, bit| all | bit);
+        self.last_struck = last;
     }
 
     pub(super) fn session(&mut self, serial: u32) -> Option<&mut Session> {
@@ -706,6 +730,11 @@ impl View {
         };
         progress.has_struck = true;
         progress.is_healed = false;
+        let action = progress.scheduled.fault.action.clone();
+        let state = self.state(connection);
+        self.strikes.struck(&action, state);
+        self.count_in_force(self.strikes.bit(&action));
+        let progress = &self.faults[fault as usize];
         let DrawnFault { action, port, .. } = &progress.scheduled.fault;
         for one in &mut self.connections {
             let is_meant = connection.map_or_else(
@@ -730,6 +759,7 @@ impl View {
         if let Some(progress) = self.faults.get_mut(fault as usize) {
             progress.is_healed = true;
         }
+        self.count_in_force(self.last_struck);
     }
 
     /// Whether a fault that blocks the resume listener alone is at work.

@@ -14,6 +14,7 @@ pub mod runner;
 pub mod schema;
 mod turns;
 
+pub use document::nearest;
 pub use outcome::{Ending, Outcome};
 
 use crate::expect::{Ends, Expectations};
