@@ -1,10 +1,11 @@
 //! Subjects: what a run can put under test, and the names by which `--subject` knows it.
 //!
-//! A subject is a machine in this process, our own client or the Carbon port, or a program in any language. The machines are
+//! A subject is a machine in this process (our own client, the classic client, the Carbon port), or a program in any language. The machines are
 //! pure: they open no socket, read no clock and draw no thread's randomness, and they know neither each other nor the fake
 //! gateway, so that no mistake of ours can hide behind one of theirs. Only this file, the register, knows them all.
 
 pub mod carbon;
+pub mod classic;
 pub mod program;
 
 use crate::client::{self, Discovery, Lifecycle};
@@ -14,6 +15,7 @@ use crate::protocol::Token;
 use crate::seed::Draw;
 use crate::time::Duration;
 use carbon::{Carbon, Orphan};
+use classic::Classic;
 use program::Program;
 use std::fmt;
 use std::str::FromStr;
@@ -99,6 +101,8 @@ impl fmt::Display for Subject {
 pub enum Name {
     /// Our own client.
     Gwtool,
+    /// A plain client with callbacks, as the popular libraries are, without a flaw.
+    Classic,
     /// The port of Carbon 0.14, all its faults kept.
     Carbon,
     /// The same with the one line mended that leaves an orphan of a heartbeat.
@@ -107,12 +111,18 @@ pub enum Name {
 
 impl Name {
     /// Every name, in the order in which they are listed.
-    pub const ALL: [Self; 3] = [Self::Gwtool, Self::Carbon, Self::CarbonMended];
+    pub const ALL: [Self; 4] = [
+        Self::Gwtool,
+        Self::Classic,
+        Self::Carbon,
+        Self::CarbonMended,
+    ];
 
     /// As it is typed.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gwtool => "gwtool",
+            Self::Classic => "classic",
             Self::Carbon => "carbon-0.14",
             Self::CarbonMended => "carbon-0.14-mended",
         }
@@ -127,6 +137,7 @@ impl Name {
                 let config = client_config(Token::new(""), *settings);
                 config.allowances(interval)
             }
+            Self::Classic => classic_config(Token::new(""), *settings).allowances(interval),
             Self::Carbon | Self::CarbonMended => carbon::allowances(interval),
         }
     }
@@ -145,6 +156,10 @@ impl Name {
                     client_config(token.clone(), *settings),
                     draw,
                 ));
+            }
+            Self::Classic => {
+                let config = classic_config(token.clone(), *settings);
+                return Box::new(Classic::new(config, draw));
             }
             Self::Carbon => Orphan::Kept,
             Self::CarbonMended => Orphan::Mended,
@@ -166,6 +181,14 @@ fn client_config(token: Token, settings: Settings) -> client::Config {
     }
 }
 
+/// The classic client as the control of its flaws.
+fn classic_config(token: Token, settings: Settings) -> classic::Config {
+    classic::Config {
+        attempts: settings.attempts,
+        ..classic::Config::new(token)
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -174,7 +197,9 @@ impl fmt::Display for Name {
 
 /// Why a text names no subject.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("no subject named `{0}`: expected one of `gwtool`, `carbon-0.14`, `carbon-0.14-mended`")]
+#[error(
+    "no subject named `{0}`: expected one of `gwtool`, `classic`, `carbon-0.14`, `carbon-0.14-mended`"
+)]
 pub struct UnknownSubject(String);
 
 impl FromStr for Name {

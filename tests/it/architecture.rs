@@ -41,6 +41,9 @@ const STRANGERS: &[(&str, &str)] = &[
     ("oracle", "subjects"),
     ("oracle", "faults"),
     ("subjects/carbon", "client"),
+    ("subjects/classic", "client"),
+    ("subjects/classic", "server"),
+    ("subjects/classic", "faults"),
     ("reports", "net"),
 ];
 
