@@ -23,7 +23,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 /// The clients that conform everywhere.
-pub const SOUND: [Name; 1] = [Name::Gwtool];
+pub const SOUND: [Name; 2] = [Name::Gwtool, Name::Classic];
 
 /// One run that is to be made.
 #[derive(Debug, Clone)]

@@ -1,11 +1,12 @@
 //! Subjects: what a run can put under test, and the names by which `--subject` knows it.
 //!
-//! A subject is a machine in this process, our own client, the Carbon port or a client with a defect, or a program in any
-//! language. The machines are pure: they open no socket, read no clock and draw no thread's randomness, and they know neither
-//! each other nor the fake gateway, so that no mistake of ours can hide behind one of theirs. Only this file, the register,
-//! knows them all.
+//! A subject is a machine in this process (our own client, the classic client, the Carbon port, a client with a defect) or a
+//! program in any language. The machines are pure: they open no socket, read no clock and draw no thread's randomness, and
+//! they know neither each other nor the fake gateway, so that no mistake of ours can hide behind one of theirs. Only this
+//! file, the register, knows them all.
 
 pub mod carbon;
+pub mod classic;
 pub mod program;
 pub mod zoo;
 
@@ -16,6 +17,7 @@ use crate::protocol::{Compression, Token};
 use crate::seed::Draw;
 use crate::time::Duration;
 use carbon::{Carbon, Orphan};
+use classic::Classic;
 use program::Program;
 use std::fmt;
 use std::str::FromStr;
@@ -122,6 +124,8 @@ impl fmt::Display for Subject {
 pub enum Name {
     /// Our own client.
     Gwtool,
+    /// A plain client with callbacks, as the popular libraries are, without a flaw.
+    Classic,
     /// The port of Carbon 0.14, all its faults kept.
     Carbon,
     /// The same with the one line mended that leaves an orphan of a heartbeat.
@@ -132,7 +136,12 @@ pub enum Name {
 
 impl Name {
     /// Every name but those of defects, in the order in which they are listed.
-    pub const ALL: [Self; 3] = [Self::Gwtool, Self::Carbon, Self::CarbonMended];
+    pub const ALL: [Self; 4] = [
+        Self::Gwtool,
+        Self::Classic,
+        Self::Carbon,
+        Self::CarbonMended,
+    ];
 
     /// Every name, those of defects last.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -150,6 +159,7 @@ impl Name {
         match self {
             Self::Defect(defect) => match defect.info().made {
                 Made::Wrapped(_) => Self::Gwtool,
+                Made::Classic(_) => Self::Classic,
             },
             other => other,
         }
@@ -159,6 +169,7 @@ impl Name {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gwtool => "gwtool",
+            Self::Classic => "classic",
             Self::Carbon => "carbon-0.14",
             Self::CarbonMended => "carbon-0.14-mended",
             Self::Defect(defect) => defect.subject(),
@@ -169,6 +180,7 @@ impl Name {
     pub fn summary(self) -> &'static str {
         match self {
             Self::Gwtool => "gwtool's own client",
+            Self::Classic => "a plain client with callbacks, as the popular libraries have them",
             Self::Carbon => "the lifecycle of Carbon 0.14, faults kept",
             Self::CarbonMended => "the same without the orphan of a heartbeat that ends it",
             Self::Defect(defect) => defect.info().does,
@@ -184,6 +196,7 @@ impl Name {
                 let config = client_config(Token::new(""), *settings);
                 config.allowances(interval)
             }
+            Self::Classic => classic_config(Token::new(""), *settings).allowances(interval),
             Self::Carbon | Self::CarbonMended => carbon::allowances(interval),
             Self::Defect(_) => self.control().allowances(settings, interval),
         }
@@ -204,6 +217,10 @@ impl Name {
                     draw,
                 ));
             }
+            Self::Classic => {
+                let config = classic_config(token.clone(), *settings);
+                return Box::new(Classic::new(config, draw));
+            }
             Self::Carbon => Orphan::Kept,
             Self::CarbonMended => Orphan::Mended,
             Self::Defect(defect) => {
@@ -211,6 +228,13 @@ impl Name {
                     Made::Wrapped(perturbation) => {
                         let client = self.control().machine(endpoints, token, settings, draw);
                         perturbation.around(client)
+                    }
+                    Made::Classic(flaw) => {
+                        let config = classic::Config {
+                            flaw: Some(flaw),
+                            ..classic_config(token.clone(), *settings)
+                        };
+                        Box::new(Classic::new(config, draw))
                     }
                 };
             }
@@ -232,6 +256,14 @@ fn client_config(token: Token, settings: Settings) -> client::Config {
     }
 }
 
+/// The classic client as the control of its flaws.
+fn classic_config(token: Token, settings: Settings) -> classic::Config {
+    classic::Config {
+        attempts: settings.attempts,
+        ..classic::Config::new(token)
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -241,7 +273,8 @@ impl fmt::Display for Name {
 /// Why a text names no subject.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "no subject named `{0}`: expected one of `gwtool`, `carbon-0.14`, `carbon-0.14-mended`, or `defect:` and the name of a defect"
+    "no subject named `{0}`: expected one of `gwtool`, `classic`, `carbon-0.14`, `carbon-0.14-mended`, or `defect:` and the name \
+     of a defect"
 )]
 pub struct UnknownSubject(String);
 

@@ -44,6 +44,9 @@ const STRANGERS: &[(&str, &str)] = &[
     ("subjects/carbon", "client"),
     ("subjects/zoo", "server"),
     ("subjects/zoo", "faults"),
+    ("subjects/classic", "client"),
+    ("subjects/classic", "server"),
+    ("subjects/classic", "faults"),
     ("reports", "net"),
 ];
 

@@ -1,4 +1,4 @@
-//! Our own client over many seeds of every scenario: a sound client conforms, whatever the seed.
+//! The two sound subjects over many seeds of every scenario: a sound client conforms, whatever the seed.
 //!
 //! `GWTOOL_SWEEP_SEEDS` says how many seeds; the usual number is a sample. A seed that ever failed has a test of its own below.
 
@@ -41,12 +41,10 @@ fn fault_of(plan: &Plan) -> Option<String> {
 
 /// Every scenario over so many seeds, at its own interval or this one.
 #[track_caller]
-fn sweep(seeds: u64, interval: Option<Duration>) {
+fn sweep(subject: Name, seeds: u64, interval: Option<Duration>) {
     let all = catalogue::shipped(Clock::Virtual);
     let faults = for_seeds(seeds, |seed| {
-        let plans = all
-            .iter()
-            .map(|scenario| plan(scenario, Name::Gwtool, seed));
+        let plans = all.iter().map(|scenario| plan(scenario, subject, seed));
         let at_interval = plans.map(|plan| Plan {
             interval: interval.unwrap_or(plan.interval),
             ..plan
@@ -65,16 +63,31 @@ fn sweep(seeds: u64, interval: Option<Duration>) {
     );
 }
 
+#[track_caller]
+fn sweep_at_other_intervals(subject: Name) {
+    for interval in [ms(300), ms(500), ms(2_000), ms(600_000)] {
+        sweep(subject, seeds().div_ceil(4).max(2), Some(interval));
+    }
+}
+
 #[test]
 fn our_client_conforms_in_every_scenario() {
-    sweep(seeds(), None);
+    sweep(Name::Gwtool, seeds(), None);
 }
 
 #[test]
 fn our_client_conforms_in_every_scenario_at_other_intervals() {
-    for interval in [ms(300), ms(500), ms(2_000), ms(600_000)] {
-        sweep(seeds().div_ceil(4).max(2), Some(interval));
-    }
+    sweep_at_other_intervals(Name::Gwtool);
+}
+
+#[test]
+fn the_classic_client_conforms_in_every_scenario() {
+    sweep(Name::Classic, seeds(), None);
+}
+
+#[test]
+fn the_classic_client_conforms_in_every_scenario_at_other_intervals() {
+    sweep_at_other_intervals(Name::Classic);
 }
 
 // ---- Seeds that failed once ----

@@ -477,8 +477,8 @@ fn a_subject_file_is_run_whole_or_by_name() {
     );
     assert_eq!(
         failure("--subject somebody"),
-        "error: no subject named `somebody`\nhint: there are `gwtool`, `carbon-0.14`, \
-         `carbon-0.14-mended`, `zoo`, and those with one defect each (`gwtool subjects`); programs \
+        "error: no subject named `somebody`\nhint: there are `gwtool`, `classic`, \
+         `carbon-0.14`, `carbon-0.14-mended`, `zoo`, and those with one defect each (`gwtool subjects`); programs \
          stand behind `--` or in a file (`--subjects`)"
     );
     assert_eq!(

@@ -31,6 +31,7 @@ mod wrapper;
 pub use signal::Signal;
 
 use self::wrapper::{Perturb, Wrapped};
+use super::classic::Flaw;
 use crate::machine::Machine;
 use std::fmt;
 
@@ -71,6 +72,8 @@ pub struct Info {
 pub enum Made {
     /// Around our own client.
     Wrapped(Perturbation),
+    /// In the classic client.
+    Classic(Flaw),
 }
 
 /// What is done to our client's inputs and outputs.
@@ -190,6 +193,33 @@ pub fn issues(bug: &str) -> Option<&'static str> {
 
 static DEFECTS: &[Info] = &[
     Info {
+        number: "D01",
+        subject: "defect:ack-flag-survives-reconnect",
+        does: "holds the ACK that the last connection owed against the next one",
+        bugs: &["B02"],
+        killed_by: &["ack-lost-then-drop", "one-missed-ack"],
+        signals: &[Signal::Loop, Signal::Early],
+        made: Made::Classic(Flaw::AckFlagSurvives),
+    },
+    Info {
+        number: "D02",
+        subject: "defect:orphan-interval",
+        does: "arms the repeating heartbeat though the first one has just stopped it; the orphan throws",
+        bugs: &["B01"],
+        killed_by: &["ack-lost-then-drop"],
+        signals: &[Signal::Crash, Signal::ExtraBeat],
+        made: Made::Classic(Flaw::OrphanInterval),
+    },
+    Info {
+        number: "D03",
+        subject: "defect:fixed-tick-ack-check",
+        does: "looks for ACKs on a tick of its own, however young the heartbeat is",
+        bugs: &["B03"],
+        killed_by: &["ack-on-the-boundary", "slow-but-legal-acks"],
+        signals: &[Signal::Early],
+        made: Made::Classic(Flaw::FixedTickAckCheck),
+    },
+    Info {
         number: "D04",
         subject: "defect:no-ack-check",
         does: "does not care whether heartbeats are acknowledged",
@@ -221,6 +251,49 @@ static DEFECTS: &[Info] = &[
         made: Made::Wrapped(Perturbation::NoConnectTimeout),
     },
     Info {
+        number: "D07",
+        subject: "defect:waits-for-close-handshake",
+        does: "connects again only when the old socket has closed, and waits for that for ever",
+        bugs: &["B10", "B11", "B12"],
+        killed_by: &[
+            "half-open-blackhole",
+            "late-close-of-old-socket",
+            "write-block",
+        ],
+        signals: &[Signal::Hang],
+        made: Made::Classic(Flaw::WaitsForCloseHandshake),
+    },
+    Info {
+        number: "D08",
+        subject: "defect:unscoped-callbacks",
+        does: "lets callbacks and timers of an old socket act on the current one",
+        bugs: &["B06", "B07", "B45"],
+        killed_by: &["late-close-of-old-socket", "late-hello-across-beat"],
+        signals: &[
+            Signal::Double,
+            Signal::Loop,
+            Signal::Frame,
+            Signal::DuplicateLogin,
+        ],
+        made: Made::Classic(Flaw::UnscopedCallbacks),
+    },
+    Info {
+        number: "D09",
+        subject: "defect:double-reconnect",
+        does: "reconnects for the cause of a loss and once more for the close event that follows",
+        bugs: &["B32", "B33", "B45", "B46"],
+        killed_by: &[
+            "one-missed-ack",
+            "op7-plain",
+            "op7-early",
+            "op7-then-close-race",
+            "signals-at-once",
+            "resume-soak",
+        ],
+        signals: &[Signal::Double, Signal::DuplicateLogin, Signal::Frame],
+        made: Made::Classic(Flaw::DoubleReconnect),
+    },
+    Info {
         number: "D10",
         subject: "defect:closes-1000",
         does: "closes with 1000 where it means to resume",
@@ -228,6 +301,38 @@ static DEFECTS: &[Info] = &[
         killed_by: &["one-missed-ack", "op7-plain"],
         signals: &[Signal::Code, Signal::Burn],
         made: Made::Wrapped(Perturbation::Closes1000),
+    },
+    Info {
+        number: "D11",
+        subject: "defect:resume-forever",
+        does: "keeps its session however often RESUME is refused",
+        bugs: &["B17", "B18"],
+        killed_by: &["resume-silence", "resume-refused-1005"],
+        signals: &[Signal::Loop],
+        made: Made::Classic(Flaw::ResumeForever),
+    },
+    Info {
+        number: "D12",
+        subject: "defect:backoff-reset-on-open",
+        does: "takes an open socket for a success and starts its delays anew",
+        bugs: &["B19"],
+        killed_by: &[
+            "resume-refused-1005",
+            "bricked-session",
+            "open-close-storm",
+            "op9-repeated",
+        ],
+        signals: &[Signal::Loop, Signal::Ban],
+        made: Made::Classic(Flaw::BackoffResetOnOpen),
+    },
+    Info {
+        number: "D13",
+        subject: "defect:no-backoff-on-connect-error",
+        does: "tries again at once when a connect fails, and counts no sessions",
+        bugs: &["B20", "B21"],
+        killed_by: &["open-close-storm", "refused-then-back", "identify-budget"],
+        signals: &[Signal::Loop, Signal::Ban],
+        made: Made::Classic(Flaw::NoBackoffOnConnectError),
     },
     Info {
         number: "D14",
@@ -252,6 +357,21 @@ static DEFECTS: &[Info] = &[
         ],
         signals: &[Signal::Frame, Signal::Ban],
         made: Made::Wrapped(Perturbation::Op9FalseKeepsSession),
+    },
+    Info {
+        number: "D16",
+        subject: "defect:never-resumes",
+        does: "starts a new session on every connection",
+        bugs: &["B25", "B26", "B31"],
+        killed_by: &[
+            "one-missed-ack",
+            "flaky-resume-url",
+            "op7-plain",
+            "op9-true-mid-session",
+            "resumable-code-sweep",
+        ],
+        signals: &[Signal::Burn],
+        made: Made::Classic(Flaw::NeverResumes),
     },
     Info {
         number: "D17",
@@ -363,6 +483,24 @@ static DEFECTS: &[Info] = &[
         made: Made::Wrapped(Perturbation::IdleMeansDead),
     },
     Info {
+        number: "D27",
+        subject: "defect:shared-inflate",
+        does: "decompresses all connections with one context",
+        bugs: &["B44"],
+        killed_by: &["zlib-across-reconnect"],
+        signals: &[Signal::Crash, Signal::Early, Signal::Burn],
+        made: Made::Classic(Flaw::SharedInflate),
+    },
+    Info {
+        number: "D28",
+        subject: "defect:per-reconnect-leak",
+        does: "keeps the heartbeat and the socket of every connection that it has left",
+        bugs: &["B52"],
+        killed_by: &["resume-soak"],
+        signals: &[Signal::Leak, Signal::ExtraBeat],
+        made: Made::Classic(Flaw::PerReconnectLeak),
+    },
+    Info {
         number: "D29",
         subject: "defect:bad-frame-kills",
         does: "dies of a frame that it cannot decode",
@@ -393,15 +531,26 @@ static DEFECTS: &[Info] = &[
 
 /// The bugs, and where they are told of.
 static BUGS: &[(&str, &str)] = &[
+    ("B01", "openclaw#65009, carbon#349, carbon PR#351"),
+    ("B02", "carbon#350, Psycheros#42"),
+    ("B03", "openclaw#78087"),
     ("B04", "openclaw PR#68159"),
     ("B05", "openclaw#74617"),
+    ("B06", "discord.js PR#8927"),
+    ("B07", "twilight PR#1974"),
     ("B08", "3x-ui PR#6497"),
     ("B09", "openclaw PR#31025"),
+    ("B10", "twilight#2380, twilight PR#2435"),
+    ("B11", "discord.js#7450, discord.js PR#7581"),
     ("B12", "nullclaw PR#953"),
     ("B13", "openclaw PR#608"),
     ("B14", "carbon#371, openclaw PR#50046"),
     ("B15", "discord.js PR#8759"),
     ("B16", "discordgo#513"),
+    ("B17", "openclaw#13688, openclaw PR#103596, carbon PR#364"),
+    ("B18", "discord-api-docs#1619, eris#921"),
+    ("B19", "carbon#344, carbon PR#345, discord.js#8558"),
+    ("B20", "discord.js#9510, discord.js PR#9517"),
     (
         "B21",
         "claude-plugins-official#3140, claude-plugins-official#1965, discordgo#1429",
@@ -409,11 +558,15 @@ static BUGS: &[(&str, &str)] = &[
     ("B22", "tatsuworks/gateway PR#87"),
     ("B23", "NAFF PR#622"),
     ("B24", "discord.py PR#2631"),
+    ("B25", "discord.js PR#3213"),
+    ("B26", "discord.js PR#9001, discord.js PR#9099"),
     ("B27", "discord.js#7113"),
     ("B28", "discord.py PR#544"),
     ("B29", "zeroclaw PR#141"),
     ("B30", "discord.io PR#208"),
+    ("B31", "ggcode#947"),
     ("B32", "carbon PR#264"),
+    ("B33", "DSharpPlus#1955"),
     ("B34", "carbon#349, carbon PR#351"),
     ("B35", "discord.js PR#3993"),
     (
@@ -427,12 +580,15 @@ static BUGS: &[(&str, &str)] = &[
     ("B41", "openclaw PR#20734, openclaw#21099"),
     ("B42", "twilight PR#1946"),
     ("B43", "openclaw#64442, openclaw#56086"),
+    ("B44", "eris PR#1364"),
+    ("B45", "seyfert PR#411"),
     ("B46", "node-slack-sdk#53, node-slack-sdk PR#66"),
     ("B47", "serenity PR#1255"),
     ("B48", "openab#790, openab PR#791, openab PR#919"),
     ("B49", "discord.js#10397"),
     ("B50", "DiscordPP#37, Yasmin#74"),
     ("B51", "mineral-dart#415"),
+    ("B52", "disgo PR#246"),
     ("B53", "discordeno PR#3558"),
     (
         "B54",
@@ -455,6 +611,14 @@ mod tests {
         }
         assert_eq!(Defect::find("d04"), Defect::find("no-ack-check"));
         assert_eq!(Defect::find("sound"), None);
+    }
+
+    #[test]
+    fn every_flaw_of_the_classic_client_is_a_defect() {
+        for flaw in Flaw::ALL {
+            let made = Defect::all().filter(|it| it.info().made == Made::Classic(flaw));
+            assert_eq!(made.count(), 1, "{flaw:?}");
+        }
     }
 
     #[test]
