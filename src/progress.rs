@@ -688,6 +688,7 @@ mod tests {
             on_close: Answer::AtOnce,
             shards: 1,
             identify_limit: crate::trace::IdentifyLimit::default(),
+            odd_json: false,
             expect: Expectations::default(),
             schedule: schedule.collect(),
             sees_delivery: true,

@@ -1,10 +1,12 @@
-//! Rules about connecting: C1 to C4 and C6. (C5 is judged in `reconnect.rs`, with the other reasons to come back.)
+//! Rules about connecting: C1 to C4, C6 and C7. (C5 is judged in `reconnect.rs`, with the other reasons to come back, C8 in
+//! `reading.rs`.)
 
 use super::docket::Docket;
 use super::rules::Rule;
 use super::view::{Auth, Connection, Due, Shared};
-use crate::protocol::Opcode;
+use crate::protocol::{Json, Opcode};
 use crate::time::{Duration, Instant, show};
+use serde::Deserialize;
 
 /// The wait for an upgrade or a HELLO that mature clients stay below. Two of them give up after 60 s, and one of those leaves the
 /// connection open until it connects again, up to 2 s later.
@@ -121,6 +123,35 @@ impl Discovery {
                 )
             }),
         }
+    }
+}
+
+/// Whether the query of an upgrade asks for a transport that is compressed.
+pub(super) fn asks_for_compression(path: &str) -> bool {
+    let query = query(path);
+    let is_asked = |(key, value): &(String, String)| key == "compress" && !value.is_empty();
+    query.iter().any(is_asked)
+}
+
+/// The subject sent IDENTIFY: does it ask for compression twice?
+pub(super) fn compression(connection: &Connection, shared: &Shared, docket: &mut Docket, d: &Json) {
+    /// What is read of IDENTIFY.
+    #[derive(Deserialize)]
+    struct Identify {
+        #[serde(default)]
+        compress: bool,
+    }
+    let of_payloads = d.read::<Identify>().is_ok_and(|asked| asked.compress);
+    let number = connection.number;
+    match (connection.is_compressed, of_payloads) {
+        (true, true) => docket.broken(Rule::C7, shared.now, Some(number), || {
+            (
+                format!("asked for both kinds of compression on #{number}"),
+                "`compress` in the query or in IDENTIFY, not in both".to_owned(),
+            )
+        }),
+        (false, false) => {}
+        _ => docket.kept(Rule::C7),
     }
 }
 

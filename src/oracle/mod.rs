@@ -15,12 +15,14 @@ mod docket;
 mod expectations;
 mod health;
 mod heartbeat;
+mod holdings;
 mod identify;
 pub mod names;
 mod notes;
 mod outcomes;
 mod process;
 mod rate;
+mod reading;
 mod reconnect;
 mod resume;
 mod robustness;
@@ -34,6 +36,7 @@ mod tests;
 
 use self::docket::Docket;
 use self::health::Health;
+use self::holdings::{Held, Holdings};
 use self::notes::Notes;
 use self::outcomes::{Outcomes, RecoveryFacts};
 use self::process::{Processes, Reason};
@@ -199,8 +202,11 @@ pub struct Judge {
     docket: Docket,
     discovery: connect::Discovery,
     identified: identify::Identified,
+    limits: rate::Limits,
+    firsts: heartbeat::Firsts,
     attempts: reconnect::Attempts,
     outcomes: Outcomes,
+    holdings: Holdings,
     deliveries: delivery::Deliveries,
     expectations: expectations::Ledger,
     processes: Processes,
@@ -248,8 +254,11 @@ impl Judge {
             docket: Docket::new(header.vantage),
             discovery: connect::Discovery::default(),
             identified: identify::Identified::default(),
+            limits: rate::Limits::default(),
+            firsts: heartbeat::Firsts::default(),
             attempts: reconnect::Attempts::default(),
             outcomes: Outcomes::default(),
+            holdings: Holdings::default(),
             deliveries: delivery::Deliveries::default(),
             expectations: expectations::Ledger::new(header.expect.clone()),
             processes: Processes::new(header.sees_process),
@@ -297,6 +306,12 @@ impl Judge {
             Watch::Ended { at, is_complete } => (at, is_complete),
         };
         self.attempts.finish(&self.view, &mut self.docket, until);
+        for connection in &self.view.connections {
+            let (shared, docket) = (&self.view.shared, &mut self.docket);
+            if connection.is_open() && !connection.is_foreign(shared) {
+                self.firsts.ended(connection, shared, docket);
+            }
+        }
         if let Presence::Banned { at, crossing, .. } = self.view.shared.presence
             && self.attempts.last.is_none_or(|last| last < at + crossing)
         {
@@ -541,6 +556,7 @@ impl Judge {
 
     fn accepted(&mut self, number: u32, port: Port) {
         self.counts.connections += 1;
+        self.holdings.accepted(self.view.shared.now);
         // What the gateway does not read it cannot see: the new connection tells that the old one was left.
         for place in 0..self.view.connections.len() {
             let old = &mut self.view.connections[place];
@@ -586,6 +602,7 @@ impl Judge {
         close::payload(connection, &view.shared, docket);
         connect::payload(connection, &view.shared, docket, op);
         rate::payload(connection, &view.shared, docket, bytes);
+        self.limits.payload(connection, &view.shared, docket, op, d);
         connection.frames += 1;
         match op {
             Opcode::HEARTBEAT => self.beat(place, d),
@@ -596,6 +613,8 @@ impl Judge {
             Opcode::RESUME => self.resume(place, d),
             _ => {}
         }
+        let connection = &mut self.view.connections[place];
+        reading::payload(connection, self.view.shared.now, &mut self.docket);
     }
 
     fn beat(&mut self, place: usize, d: &Json) {
@@ -612,14 +631,9 @@ impl Judge {
             .rev()
             .find(|session| Some(session.serial) == serial);
         let connection = &view.connections[place];
-        heartbeat::number(
-            connection,
-            session,
-            is_first,
-            &view.shared,
-            &mut self.docket,
-            d,
-        );
+        let docket = &mut self.docket;
+        let shown = heartbeat::number(connection, session, is_first, &view.shared, docket, d);
+        reading::beat(&mut view.connections[place], &view.shared, docket, shown);
     }
 
     /// One authentication a connection, unless op 9 asked for another.
@@ -649,6 +663,7 @@ impl Judge {
         self.authenticates(place, Opcode::IDENTIFY);
         let (now, number) = (self.view.shared.now, self.view.connections[place].number);
         let (view, docket) = (&mut self.view, &mut self.docket);
+        connect::compression(&view.connections[place], &view.shared, docket, d);
         let shard = identify::identify(view, &mut self.identified, docket, number, d);
         reconnect::authenticates(view, docket, place, Opcode::IDENTIFY, shard);
         let connection = &mut view.connections[place];
@@ -689,6 +704,7 @@ impl Judge {
         let (view, docket) = (&mut self.view, &mut self.docket);
         let connection = &mut view.connections[place];
         heartbeat::heard(connection, now);
+        heartbeat::sent(connection, frame.bytes);
         connection.settle(Due::Patience);
         match frame.op {
             Opcode::DISPATCH => self.dispatch(place, frame),
@@ -699,6 +715,7 @@ impl Judge {
                 let interval = hello_interval(frame.d).unwrap_or(view.shared.interval);
                 connection.hello = Some(Hello { at: now, interval });
                 heartbeat::hello(connection, &view.shared);
+                reading::hello(connection, &mut view.shared, view.json_is_odd);
                 self.discovery.confirm(&view.shared);
                 if connection.port == Port::Main {
                     reconnect::reached_main(view, docket);
@@ -746,6 +763,11 @@ impl Judge {
             Some("RESUMED") => {
                 self.view.up(place);
                 self.attempts.succeeded();
+            }
+            Some("RATE_LIMITED") => {
+                let connection = &self.view.connections[place];
+                self.limits.told(connection, &self.view.shared, frame.d);
+                self.counts.dispatches += 1;
             }
             _ => self.counts.dispatches += 1,
         }
@@ -821,6 +843,7 @@ impl Judge {
                 }
                 self.outcomes
                     .left(connection, &view.shared, was_up, way(how));
+                reading::left(connection, &view.shared, docket);
                 robustness::left(connection, &view.shared, docket);
                 heartbeat::left(connection, &view.shared, docket);
                 connect::left(connection, docket);
@@ -904,6 +927,7 @@ impl Judge {
         if was_lost || connection.is_foreign(&view.shared) {
             return;
         }
+        self.firsts.ended(connection, &view.shared, docket);
         let number = connection.number;
         let cause = cause(connection, now);
         let (port, shard, auth) = (connection.port, connection.shard, connection.auth);
@@ -999,6 +1023,11 @@ impl Judge {
             self.outcomes.told_to_stop();
         }
         match act {
+            Act::Stop => self.holdings.told_to_stop(self.view.shared.now),
+            Act::Kill => self.holdings.gone(),
+            _ => {}
+        }
+        match act {
             Act::Stop => self.let_go(),
             Act::Restart | Act::Kill | Act::Start => {
                 self.attempts.excused();
@@ -1028,11 +1057,13 @@ impl Judge {
                 self.attempts.reachable(self.view.shared.now);
             }
             Phase::Over => {
+                self.holdings.finish(&self.view.shared, &mut self.docket);
                 self.watch = Watch::Over {
                     at: self.view.shared.now,
                 };
             }
-            Phase::Login | Phase::Chaos => {}
+            Phase::Chaos => self.holdings.chaos(),
+            Phase::Login => {}
         }
     }
 
@@ -1042,6 +1073,7 @@ impl Judge {
         match saw {
             Seen::Started { with_session } => {
                 self.processes.started();
+                self.holdings.started();
                 self.fatal = None;
                 if self.processes.has_living_predecessor() {
                     self.dispute();
@@ -1067,7 +1099,17 @@ impl Judge {
                 }
             }
             Seen::Acted { act } => self.acted(*act),
+            Seen::Held {
+                sockets,
+                closing,
+                timers,
+            } => self.holdings.held(Held {
+                sockets: *sockets,
+                closing: *closing,
+                timers: *timers,
+            }),
             Seen::Died { message } => {
+                self.holdings.gone();
                 self.outcomes
                     .died(&mut self.view, &mut self.docket, message);
                 self.attempts.excused();
@@ -1075,6 +1117,10 @@ impl Judge {
             Seen::Stopped { reason } => {
                 self.outcomes
                     .stopped(&mut self.view, &mut self.docket, reason.as_deref());
+                // Else it is a life before this one that has stopped.
+                if self.view.shared.presence != Presence::Running {
+                    self.holdings.stopped(now);
+                }
             }
             Seen::ProcessOutput {
                 process,
@@ -1118,6 +1164,7 @@ impl Judge {
         let connection = &mut view.connections[place];
         match saw {
             Seen::Upgrade { path, .. } => {
+                connection.is_compressed = connect::asks_for_compression(path);
                 self.discovery
                     .upgrade(connection, &view.shared, docket, path);
             }
@@ -1138,9 +1185,16 @@ impl Judge {
                 ..
             } => self.on_subject_frame(place, *op, d, *bytes),
             Seen::Frame {
-                fate, op, s, t, d, ..
+                fate,
+                op,
+                s,
+                t,
+                d,
+                bytes,
+                ..
             } if fate.arrives() => {
                 let frame = ToSubject {
+                    bytes: *bytes,
                     fate: *fate,
                     op: *op,
                     s: *s,
@@ -1239,6 +1293,7 @@ impl Judge {
 
 /// A payload that sets out for the subject, borrowed from its entry.
 struct ToSubject<'a> {
+    bytes: u32,
     fate: Fate,
     op: Opcode,
     s: Option<u64>,

@@ -73,7 +73,12 @@ mod tests {
     /// The judge's own files name the outcomes that it finds.
     #[test]
     fn the_list_has_every_outcome_that_the_judge_names() {
-        let sources = [include_str!("outcomes.rs"), include_str!("close.rs")].concat();
+        let sources = [
+            include_str!("outcomes.rs"),
+            include_str!("close.rs"),
+            include_str!("holdings.rs"),
+        ]
+        .concat();
         let mut found = 0;
         for call in sources.split("outcome(").skip(1) {
             let Some(id) = call.trim_start().strip_prefix('"') else {

@@ -10,6 +10,7 @@
 use super::delivery::{Ledger, reported_within};
 use super::heartbeat::Heart;
 use super::rate::Budget;
+use super::reading::Reading;
 use super::rules::Rule;
 use crate::expect::{Allowances, Ends};
 use crate::fault::{Act, Action, Answer, Direction, DrawnFault, Event, Lasts, Port, Scope};
@@ -79,6 +80,8 @@ pub(super) struct Shared {
     /// Whether it reports what it delivers; a program turns it on with its first report.
     pub(super) sees_delivery: bool,
     pub(super) limit: IdentifyLimit,
+    /// The life in which a compressed connection last had its HELLO.
+    pub(super) compressed: Option<u32>,
     pub(super) presence: Presence,
     /// Counts the subject's lives: what an earlier one left open is not the later one's doing.
     pub(super) life: u32,
@@ -102,6 +105,7 @@ impl Shared {
             sees_process: header.sees_process,
             sees_delivery: header.sees_delivery,
             limit: header.identify_limit,
+            compressed: None,
             presence: Presence::Running,
             life: 0,
             with_session: false,
@@ -285,6 +289,8 @@ pub(super) struct Connection {
     pub(super) accepted_at: Instant,
     /// When the upgrade was answered with 101.
     pub(super) upgraded_at: Option<Instant>,
+    /// Whether its upgrade asked for a compressed transport.
+    pub(super) is_compressed: bool,
     pub(super) hello: Option<Hello>,
     /// From HELLO to the first IDENTIFY or RESUME: no less than a round trip.
     pub(super) round_trip: Option<Duration>,
@@ -305,6 +311,7 @@ pub(super) struct Connection {
     pub(super) frames: u64,
     pub(super) heart: Heart,
     pub(super) budget: Budget,
+    pub(super) reading: Reading,
     /// The last dispatch of a replay that RESUMED has not ended yet.
     pub(super) replayed: Option<u64>,
     dues: [Instant; DUES.len()],
@@ -319,6 +326,7 @@ impl Connection {
             is_disputed: shared.is_disputed(),
             accepted_at: shared.now,
             upgraded_at: None,
+            is_compressed: false,
             hello: None,
             round_trip: None,
             auth: Auth::None,
@@ -333,6 +341,7 @@ impl Connection {
             frames: 0,
             heart: Heart::default(),
             budget: Budget::default(),
+            reading: Reading::default(),
             replayed: None,
             dues: [Instant::FOREVER; DUES.len()],
         }
@@ -571,6 +580,8 @@ pub(super) struct View {
     serials: u32,
     /// Whether the gateway takes its time over a Close in the whole run.
     pub(super) closes_slowly: bool,
+    /// Whether it writes its JSON otherwise than usual.
+    pub(super) json_is_odd: bool,
     /// No connection owes anything before.
     pub(super) next_due: Instant,
 }
@@ -591,6 +602,7 @@ impl View {
             identifies: VecDeque::new(),
             carried: VecDeque::new(),
             serials: 0,
+            json_is_odd: header.odd_json,
             closes_slowly: header.on_close != Answer::AtOnce,
             next_due: Instant::FOREVER,
         }

@@ -28,6 +28,7 @@ pub(super) fn header() -> Header {
         on_close: Answer::AtOnce,
         shards: 1,
         identify_limit: IdentifyLimit::default(),
+        odd_json: false,
         expect: Expectations::default(),
         schedule: vec![ScheduledFault {
             fault: Fault {

@@ -203,6 +203,7 @@ impl Plan {
                 reset_after: enforce.reset_after,
                 max_concurrency: enforce.max_concurrency,
             },
+            odd_json: false,
             expect: scenario.expect.clone(),
             schedule,
             // Whether a program reports what it delivered is seen when it does.

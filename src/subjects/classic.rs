@@ -770,6 +770,7 @@ impl Classic {
                 },
                 intents: Intents::DEFAULT,
                 shard: None,
+                compress: false,
             })
         };
         self.is_resuming = matches!(frame, ClientFrame::Resume(_));

@@ -72,7 +72,7 @@ pub enum Subject {
 
 impl Subject {
     /// Whether it can do what a scenario needs.
-    pub const fn can(&self, need: Need) -> bool {
+    pub fn can(&self, need: Need) -> bool {
         match (self, need) {
             (Self::Machine(_), Need::Commands | Need::Delivery)
             // Whether a program reports what it delivered is seen when it does. It chooses compression and shards itself, and
@@ -81,7 +81,8 @@ impl Subject {
                 Self::Program(_),
                 Need::Delivery | Need::Process | Need::Compression | Need::Shards,
             ) => true,
-            (Self::Machine(_), Need::Compression | Need::Shards | Need::Process)
+            (Self::Machine(name), Need::Compression) => matches!(name.control(), Name::Gwtool),
+            (Self::Machine(_), Need::Shards | Need::Process)
             // A program's application has commands of its own.
             | (Self::Program(_), Need::Commands) => false,
         }
@@ -227,7 +228,7 @@ impl Name {
                 return match defect.info().made {
                     Made::Wrapped(perturbation) => {
                         let client = self.control().machine(endpoints, token, settings, draw);
-                        perturbation.around(client)
+                        perturbation.around(client, settings.compress)
                     }
                     Made::Classic(flaw) => {
                         let config = classic::Config {
@@ -252,6 +253,7 @@ impl Name {
 fn client_config(token: Token, settings: Settings) -> client::Config {
     client::Config {
         attempts: settings.attempts,
+        compress: settings.compress,
         ..client::Config::new(token, Discovery::Ask)
     }
 }

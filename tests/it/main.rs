@@ -16,6 +16,7 @@ mod engine;
 mod faults;
 mod first_byte;
 mod fuzz;
+mod keeping;
 mod lab;
 mod live;
 mod programs;

@@ -4,8 +4,9 @@
 
 use crate::runs::{failing, for_seeds, ms, name, plan, run};
 use gwtool::oracle::Verdict;
-use gwtool::scenarios::catalogue;
+use gwtool::protocol::Compression;
 use gwtool::scenarios::runner::Plan;
+use gwtool::scenarios::{Scenario, catalogue};
 use gwtool::subjects::Name;
 use gwtool::time::Duration;
 use gwtool::trace::Clock;
@@ -42,7 +43,16 @@ fn fault_of(plan: &Plan) -> Option<String> {
 /// Every scenario over so many seeds, at its own interval or this one.
 #[track_caller]
 fn sweep(subject: Name, seeds: u64, interval: Option<Duration>) {
-    let all = catalogue::shipped(Clock::Virtual);
+    sweep_of(
+        subject,
+        seeds,
+        interval,
+        &catalogue::shipped(Clock::Virtual),
+    );
+}
+
+#[track_caller]
+fn sweep_of(subject: Name, seeds: u64, interval: Option<Duration>, all: &[Scenario]) {
     let faults = for_seeds(seeds, |seed| {
         let plans = all.iter().map(|scenario| plan(scenario, subject, seed));
         let at_interval = plans.map(|plan| Plan {
@@ -88,6 +98,21 @@ fn the_classic_client_conforms_in_every_scenario() {
 #[test]
 fn the_classic_client_conforms_in_every_scenario_at_other_intervals() {
     sweep_at_other_intervals(Name::Classic);
+}
+
+#[test]
+fn our_client_conforms_in_every_scenario_whatever_is_compressed() {
+    for compress in [
+        Compression::ZlibStream,
+        Compression::ZstdStream,
+        Compression::Payload,
+    ] {
+        let mut all = catalogue::shipped(Clock::Virtual);
+        for scenario in &mut all {
+            scenario.settings.compress = compress;
+        }
+        sweep_of(Name::Gwtool, seeds().div_ceil(10).max(2), None, &all);
+    }
 }
 
 // ---- Seeds that failed once ----

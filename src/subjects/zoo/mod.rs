@@ -33,6 +33,7 @@ pub use signal::Signal;
 use self::wrapper::{Perturb, Wrapped};
 use super::classic::Flaw;
 use crate::machine::Machine;
+use crate::protocol::Compression;
 use std::fmt;
 
 /// What our client calls its timers.
@@ -144,9 +145,9 @@ impl Perturbation {
         }
     }
 
-    /// A client with this done to it.
-    pub fn around(self, client: Box<dyn Machine>) -> Box<dyn Machine> {
-        Box::new(Wrapped::new(client, self.make()))
+    /// A client with this done to it, which asks for its messages to be compressed so.
+    pub fn around(self, client: Box<dyn Machine>, compression: Compression) -> Box<dyn Machine> {
+        Box::new(Wrapped::new(client, self.make(), compression))
     }
 }
 

@@ -1,12 +1,14 @@
 //! A client with a perturbation around it: what goes in and what comes out pass through the perturbation, timers included.
 //!
 //! The client inside is sound and knows nothing of it. A perturbation may drop, change, add and keep back inputs and outputs,
-//! and has timers of its own; it sees no more than the engine does, so that the client cannot tell it from the world.
+//! and has timers of its own; it sees no more than the engine does, so that the client cannot tell it from the world. Where
+//! the connection is compressed both see the payloads as they are, once they are whole: a client takes a text for what it is.
 
+use crate::client::inflate::Inflater;
 use crate::machine::{ConnectionId, Input, Machine, Message, Output, Status, Timer};
-use crate::protocol::{Envelope, Opcode};
+use crate::protocol::{Compression, Envelope, Opcode};
 use crate::time::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 /// What is done to a client's inputs and outputs. What a perturbation does not override passes unchanged.
@@ -76,23 +78,70 @@ impl Host {
 pub(super) struct Wrapped {
     host: Host,
     perturbation: Box<dyn Perturb>,
+    compression: Compression,
+    /// What reads the messages of each connection, where they are compressed.
+    inflaters: BTreeMap<ConnectionId, Inflater>,
 }
 
+/// What stands for a message that cannot be decompressed: nor can this be read.
+const UNREADABLE: Message<'_> = Message::Text("");
+
 impl Wrapped {
-    pub(super) const fn new(client: Box<dyn Machine>, perturbation: Box<dyn Perturb>) -> Self {
+    pub(super) const fn new(
+        client: Box<dyn Machine>,
+        perturbation: Box<dyn Perturb>,
+        compression: Compression,
+    ) -> Self {
         Self {
             host: Host {
                 client,
                 outputs: VecDeque::new(),
             },
             perturbation,
+            compression,
+            inflaters: BTreeMap::new(),
         }
+    }
+
+    /// Shows an input to the perturbation, a compressed message as what it carries.
+    fn show(&mut self, now: Instant, input: Input<'_>) {
+        match &input {
+            Input::Opened(connection) if self.compression != Compression::None => {
+                let inflater = Inflater::new(self.compression);
+                self.inflaters.insert(*connection, inflater);
+            }
+            Input::Ended { connection, .. } => {
+                self.inflaters.remove(connection);
+            }
+            _ => {}
+        }
+        let input = match input {
+            Input::Received {
+                connection,
+                message,
+            } => {
+                let message = match self.inflaters.get_mut(&connection) {
+                    Some(inflater) => match inflater.read(message) {
+                        Ok(Some(text)) => Message::Text(text),
+                        Ok(None) => return,
+                        Err(_) => UNREADABLE,
+                    },
+                    None => message,
+                };
+                Input::Received {
+                    connection,
+                    message,
+                }
+            }
+            input => input,
+        };
+        self.perturbation.input(now, input, &mut self.host);
     }
 }
 
 impl Machine for Wrapped {
     fn handle(&mut self, now: Instant, input: Input<'_>) {
-        self.perturbation.input(now, input, &mut self.host);
+        self.show(now, input);
         while let Some(output) = self.host.client.poll_output() {
             self.perturbation.output(now, output, &mut self.host);
         }
