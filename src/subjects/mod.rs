@@ -72,6 +72,7 @@ impl Subject {
     pub const fn can(&self, need: Need) -> bool {
         match (self, need) {
             (Self::Machine(_), Need::Commands | Need::Delivery)
+            | (Self::Machine(Name::Classic), Need::Compression)
             // Whether a program reports what it delivered is seen when it does. It chooses compression and shards itself, and
             // whether it chose so is seen as well: a fault that needs it strikes or not.
             | (
@@ -205,6 +206,7 @@ fn client_config(token: Token, settings: Settings) -> client::Config {
 fn classic_config(token: Token, settings: Settings) -> classic::Config {
     classic::Config {
         attempts: settings.attempts,
+        compress: settings.compress,
         ..classic::Config::new(token)
     }
 }

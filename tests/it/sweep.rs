@@ -4,6 +4,7 @@
 
 use crate::runs::{failing, for_seeds, ms, name, plan, run};
 use gwtool::oracle::Verdict;
+use gwtool::protocol::Compression;
 use gwtool::scenarios::catalogue;
 use gwtool::scenarios::runner::Plan;
 use gwtool::subjects::Name;
@@ -83,6 +84,19 @@ fn our_client_conforms_in_every_scenario_at_other_intervals() {
 #[test]
 fn the_classic_client_conforms_in_every_scenario() {
     sweep(Name::Classic, seeds(), None);
+}
+
+#[test]
+fn the_classic_client_conforms_in_every_scenario_whatever_is_compressed() {
+    for compress in Compression::ALL {
+        for mut scenario in catalogue::shipped(Clock::Virtual) {
+            scenario.settings.compress = compress;
+            for seed in 0..4 {
+                let fault = fault_of(&plan(&scenario, Name::Classic, seed));
+                assert_eq!(fault, None, "with {compress:?}");
+            }
+        }
+    }
 }
 
 #[test]
