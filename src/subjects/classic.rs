@@ -9,6 +9,7 @@
 
 mod flaw;
 mod habits;
+mod inflate;
 mod queue;
 mod session;
 
@@ -20,13 +21,12 @@ use crate::machine::{
     CommandFate, ConnectionId, End, FetchId, Input, Level, Machine, Message, Output, Response,
     Session, Status, Timer,
 };
-use crate::protocol::{
-    ClientFrame, CloseCode, Identify, Intents, Opcode, Properties, Resume, Token,
-};
+use crate::protocol::{ClientFrame, CloseCode, Compression, Intents, Json, Opcode, Resume, Token};
 use crate::seed::Draw;
 use crate::time::{Duration, Instant};
+use inflate::{Inflate, Unreadable};
 use queue::Queue;
-use serde_json::Value;
+use serde_json::{Value, json};
 use session::Known;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub flaw: Option<Flaw>,
     /// After how many attempts in a row that did not reach READY or RESUMED it gives up; `None` for never.
     pub attempts: Option<u32>,
+    /// What it asks the gateway to compress.
+    pub compress: Compression,
 }
 
 impl Config {
@@ -60,6 +62,7 @@ impl Config {
             habits: Habits::USUAL,
             flaw: None,
             attempts: None,
+            compress: Compression::None,
         }
     }
 
@@ -162,6 +165,7 @@ pub struct Classic {
 
     // The socket in use.
     socket: Option<ConnectionId>,
+    inflate: Option<Inflate>,
     is_open: bool,
     has_hello: bool,
     is_resuming: bool,
@@ -216,6 +220,7 @@ impl Classic {
             starts_reset: Instant::ZERO,
             fetch: None,
             socket: None,
+            inflate: None,
             is_open: false,
             has_hello: false,
             is_resuming: false,
@@ -407,11 +412,17 @@ impl Classic {
         };
         let session = self.to_resume().filter(at_resume_url);
         let base = session.map_or(&*main, |session| &session.resume_url);
-        let url = format!("{}/?v=10&encoding=json", base.trim_end_matches('/'));
+        let mut url = format!("{}/?v=10&encoding=json", base.trim_end_matches('/'));
+        if let Some(compress) = self.config.compress.query() {
+            url = format!("{url}&compress={compress}");
+        }
         self.connections += 1;
         let connection = ConnectionId(self.connections);
         self.socket = Some(connection);
         self.connected = Some(now);
+        if self.inflate.is_none() || !self.has(Flaw::SharedInflate) {
+            self.inflate = Some(Inflate::new(self.config.compress));
+        }
         (self.is_open, self.has_hello) = (false, false);
         (self.is_resuming, self.is_up, self.owes_beat) = (false, false, false);
         self.outputs.push_back(Output::Open { connection, url });
@@ -761,17 +772,18 @@ impl Classic {
             self.known = None;
             self.starts_left = self.starts_left.saturating_sub(1);
             self.identify_from = now + habits::SPACING;
-            ClientFrame::Identify(Identify {
-                token,
-                properties: Properties {
-                    os: "unknown".to_owned(),
-                    browser: "classic".to_owned(),
-                    device: "classic".to_owned(),
-                },
-                intents: Intents::DEFAULT,
-                shard: None,
-                compress: false,
-            })
+            let mut d = json!({
+                "token": token.expose(),
+                "intents": Intents::DEFAULT,
+                "properties": {"os": "unknown", "browser": "classic", "device": "classic"},
+            });
+            if self.config.compress == Compression::Payload {
+                d["compress"] = Value::Bool(true);
+            }
+            ClientFrame::Command {
+                op: Opcode::IDENTIFY,
+                d: Json::of(&d),
+            }
         };
         self.is_resuming = matches!(frame, ClientFrame::Resume(_));
         self.queue.spend(now);
@@ -781,10 +793,15 @@ impl Classic {
     }
 
     fn receive(&mut self, now: Instant, connection: ConnectionId, message: Message<'_>) {
-        let payload = match message {
-            Message::Text(text) => serde_json::from_str::<Value>(text),
-            Message::Binary(bytes) => serde_json::from_slice(bytes),
+        let text = match self.inflate.as_mut().map(|inflate| inflate.read(message)) {
+            None | Some(Ok(None)) => return,
+            Some(Ok(Some(text))) => text,
+            Some(Err(Unreadable(why))) => {
+                self.inflate = None;
+                return self.nonsense(now, why);
+            }
         };
+        let payload = serde_json::from_slice::<Value>(&text);
         let op = payload
             .as_ref()
             .ok()
@@ -946,7 +963,12 @@ impl Classic {
     }
 
     /// A Close on a socket that was closed before.
-    fn closing_late(&mut self, code: Option<CloseCode>) {
+    fn closing_late(&mut self, now: Instant, connection: ConnectionId, code: Option<CloseCode>) {
+        if self.has(Flaw::UnscopedCallbacks) && self.socket.is_some() {
+            // Nobody awaits it any more, and both sides have closed it: its `close` event.
+            self.outputs.push_back(Output::Abort { connection });
+            return self.ended(now, connection, &End::Closed);
+        }
         let Some(code) = code.filter(|_| !self.is_stopping) else {
             return;
         };
@@ -1069,7 +1091,9 @@ impl Machine for Classic {
             } if self.socket == Some(connection) => self.closing(now, code),
             Input::Closing {
                 connection, code, ..
-            } if self.closing.contains(&connection) => self.closing_late(code),
+            } if self.closing.contains(&connection) => {
+                self.closing_late(now, connection, code);
+            }
             Input::Ended { connection, end } => self.ended(now, connection, &end),
             Input::Fired(Timer { number, .. }) => self.fired(now, number),
             Input::Fetched { .. }

@@ -81,7 +81,9 @@ impl Subject {
                 Self::Program(_),
                 Need::Delivery | Need::Process | Need::Compression | Need::Shards,
             ) => true,
-            (Self::Machine(name), Need::Compression) => matches!(name.control(), Name::Gwtool),
+            (Self::Machine(name), Need::Compression) => {
+                matches!(name.control(), Name::Gwtool | Name::Classic)
+            }
             (Self::Machine(_), Need::Shards | Need::Process)
             // A program's application has commands of its own.
             | (Self::Program(_), Need::Commands) => false,
@@ -262,6 +264,7 @@ fn client_config(token: Token, settings: Settings) -> client::Config {
 fn classic_config(token: Token, settings: Settings) -> classic::Config {
     classic::Config {
         attempts: settings.attempts,
+        compress: settings.compress,
         ..classic::Config::new(token)
     }
 }

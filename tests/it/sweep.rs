@@ -96,6 +96,19 @@ fn the_classic_client_conforms_in_every_scenario() {
 }
 
 #[test]
+fn the_classic_client_conforms_in_every_scenario_whatever_is_compressed() {
+    for compress in Compression::ALL {
+        for mut scenario in catalogue::shipped(Clock::Virtual) {
+            scenario.settings.compress = compress;
+            for seed in 0..4 {
+                let fault = fault_of(&plan(&scenario, Name::Classic, seed));
+                assert_eq!(fault, None, "with {compress:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_classic_client_conforms_in_every_scenario_at_other_intervals() {
     sweep_at_other_intervals(Name::Classic);
 }
