@@ -279,7 +279,11 @@ impl Sound {
         match payload["op"].as_u64() {
             Some(0) => self.dispatch(&payload),
             Some(1) => self.beat(),
-            Some(7) => self.leave_to_resume(now),
+            Some(7) => {
+                // To be asked to come back is no failure.
+                self.is_up = true;
+                self.leave_to_resume(now);
+            }
             Some(9) => self.invalid(now, d.as_bool() == Some(true)),
             Some(10) if !self.has_hello => {
                 self.has_hello = true;
