@@ -7,7 +7,7 @@
 //!
 //! Pure: bytes in, bytes out. It knows nothing of WebSocket but which kind of message it has made.
 
-use crate::server::query::Compression;
+use crate::protocol::Compression;
 use flate2::{Compress, FlushCompress, Status};
 use zstd::stream::raw::{Encoder, InBuffer, Operation as _, OutBuffer};
 
@@ -41,7 +41,8 @@ impl Packer {
     /// As the URL of the upgrade asks for it.
     pub(super) fn new(compression: Compression) -> Self {
         match compression {
-            Compression::None => Self::Plain,
+            // Payload compression is asked for later, by the login.
+            Compression::None | Compression::Payload => Self::Plain,
             Compression::ZlibStream => Self::Zlib(Deflate::new()),
             Compression::ZstdStream => Self::Zstd(Zstd::new()),
         }
@@ -176,7 +177,7 @@ mod tests {
             match compression {
                 Compression::ZlibStream => Self::Zlib(Decompress::new(true)),
                 Compression::ZstdStream => Self::Zstd(Decoder::new().unwrap()),
-                Compression::None => unreachable!("the tests read streams"),
+                Compression::None | Compression::Payload => unreachable!("the tests read streams"),
             }
         }
 

@@ -21,7 +21,7 @@ use crate::fault::{
     HttpAnswer, Kept, Lasts, OnClose, Origin, Port, Refusal, Scope, SentSeq, Stall, Times, Trigger,
     Until, bytes_of_hex,
 };
-use crate::protocol::{CloseCode, EventName, Json, Opcode};
+use crate::protocol::{CloseCode, Compression, EventName, Json, Opcode};
 use crate::server::Enforce;
 use crate::time::{Span, SpanError, SpanRange};
 use crate::trace::Clock;
@@ -543,9 +543,15 @@ impl Loader {
             latency: read.range("latency"),
             hello_after: read.span("hello_after").unwrap_or(Span::fixed(HELLO_AFTER)),
             on_close: OnClose::<Span>::default().map(SpanRange::from),
-            shards: read.small("shards").unwrap_or(1),
             enforce: Enforce::default(),
-            settings: Settings::default(),
+            settings: Settings {
+                compress: read
+                    .word("compress")
+                    .and_then(Compression::from_word)
+                    .unwrap_or_default(),
+                shards: read.small("shards").unwrap_or(1),
+                ..Settings::default()
+            },
             faults: Vec::new(),
             expect: Expectations::default(),
         };
@@ -570,6 +576,19 @@ impl Loader {
         if let Some(mut settings) = read.table("settings") {
             scenario.settings.attempts = settings.small("attempts");
         }
+        // Who sets it need not say as well that it takes a subject which has such a setting.
+        let implied = [
+            (
+                scenario.settings.compress != Compression::None,
+                Need::Compression,
+            ),
+            (scenario.settings.shards > 1, Need::Shards),
+        ];
+        for (is_set, need) in implied {
+            if is_set && !scenario.needs.contains(&need) {
+                scenario.needs.push(need);
+            }
+        }
         if let Some(mut expect) = read.table("expect") {
             scenario.expect = Expectations {
                 connections: expect.expected("connections"),
@@ -582,7 +601,7 @@ impl Loader {
                 duplicated: expect.expected("duplicated"),
             };
         }
-        scenario.faults = read.faults(scenario.shards);
+        scenario.faults = read.faults(scenario.settings.shards);
         (self.problems.len() == before).then_some(scenario)
     }
 
@@ -690,6 +709,7 @@ fn label(value: &Node<'_>) -> String {
 fn need(word: &str) -> Option<Need> {
     match word {
         "commands" => Some(Need::Commands),
+        "compression" => Some(Need::Compression),
         "delivery" => Some(Need::Delivery),
         "process" => Some(Need::Process),
         _ => None,

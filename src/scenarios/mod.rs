@@ -57,11 +57,9 @@ pub struct Scenario {
     pub hello_after: Span,
     /// How the gateway meets the subject's Close.
     pub on_close: OnClose<SpanRange>,
-    /// How many shards the subject has to bring up.
-    pub shards: u32,
     /// What the gateway enforces.
     pub enforce: Enforce,
-    /// What the subject is told of its own settings.
+    /// What the subject is told of its own settings: attempts, compression, shards.
     pub settings: Settings,
     /// The schedule.
     pub faults: Vec<FaultSpec>,

@@ -9,7 +9,7 @@ use crate::machine::Endpoints;
 use crate::net::run::{Setup, run as run_engine, run_program};
 use crate::net::{Interrupt, RunError};
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
-use crate::protocol::Token;
+use crate::protocol::{Compression, Token};
 use crate::seed::{Draw, Seed, Stream};
 use crate::subjects::{Need, Settings, Subject};
 use crate::time::{Duration, Span, SpanRange};
@@ -103,7 +103,13 @@ impl Plan {
             return Some(format!("it needs a subject {}", missing.words()));
         }
         self.subject.program()?;
-        if self.scenario.settings != Settings::default() {
+        // What it compresses and how many shards it has a program decides itself.
+        let told = Settings {
+            compress: Compression::None,
+            shards: 1,
+            ..self.scenario.settings
+        };
+        if told != Settings::default() {
             let why = "it gives the subject settings of its own, which a program cannot be told";
             return Some(why.to_owned());
         }
@@ -191,7 +197,7 @@ impl Plan {
             recover_within: at(scenario.recover_within),
             ends: scenario.ends,
             on_close: scenario.on_close.answer,
-            shards: scenario.shards,
+            shards: scenario.settings.shards,
             identify_limit: IdentifyLimit {
                 starts: enforce.identifies,
                 reset_after: enforce.reset_after,
@@ -376,6 +382,7 @@ impl Need {
             Self::Compression => "that can be told to use compression",
             Self::Delivery => "that reports what it delivered",
             Self::Process => "that is a program",
+            Self::Shards => "that can be told to bring up several shards",
         }
     }
 }
@@ -440,6 +447,29 @@ mod tests {
             Some("it needs a subject whose application can be told to send commands")
         );
         assert_eq!(why(catalogue::control(Clock::Virtual)), None);
+    }
+
+    #[test]
+    fn a_program_chooses_compression_and_shards_itself_and_a_machine_has_to_have_them() {
+        let cases = [
+            (
+                "compress = \"zlib-stream\"",
+                "it needs a subject that can be told to use compression",
+            ),
+            (
+                "needs = [\"compression\"]",
+                "it needs a subject that can be told to use compression",
+            ),
+            (
+                "shards = 2",
+                "it needs a subject that can be told to bring up several shards",
+            ),
+        ];
+        for (keys, reason) in cases {
+            assert_eq!(why(scenario(keys)), None, "{keys}");
+            let of_carbon = plan(scenario(keys), Name::Carbon.into()).not_judged();
+            assert_eq!(of_carbon.as_deref(), Some(reason), "{keys}");
+        }
     }
 
     #[test]

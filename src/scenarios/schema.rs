@@ -8,6 +8,7 @@
 //! the schema states what JSON Schema can express.
 
 use crate::fault::{Act, Answer, Direction, Event, Kept, Origin, Port, Stall};
+use crate::protocol::Compression;
 use crate::time::Duration;
 use serde_json::{Map, Value, json};
 
@@ -108,8 +109,8 @@ pub(super) const FRAMES: &[&str] = &["hello", "ready", "resumed", "ack", "dispat
 pub(super) const REFUSALS: &[&str] = &["close", "reset", "op9", "silence"];
 /// What `fin` may say.
 pub(super) const FIN: &[&str] = &["at-once", "never"];
-/// What `needs` may name. Compression is not among them: no subject can be told to use it yet.
-pub(super) const NEEDS: &[&str] = &["commands", "delivery", "process"];
+/// What `needs` may name. That a subject can have several shards is said by `shards`.
+pub(super) const NEEDS: &[&str] = &["commands", "compression", "delivery", "process"];
 /// What `ends` may say.
 pub(super) const ENDS: &[&str] = &["recovered", "stopped"];
 /// What `scope` may say.
@@ -243,6 +244,11 @@ pub(super) const SCENARIO: &[Key] = &[
         "shards",
         Kind::Number { min: 1, max: 1024 },
         "how many shards the subject has to bring up; default 1",
+    ),
+    key(
+        "compress",
+        Kind::Word(Compression::WORDS),
+        "what the subject asks the gateway to compress; default none",
     ),
     key(
         "enforce",

@@ -4,18 +4,7 @@
 //! and by the engine, which compresses what goes out. Paths come in many shapes and parameters in any order (Discord,
 //! "Connecting"; PROTOCOL §1.2): only the query counts, and what is not known in it does not matter.
 
-use crate::protocol::CloseCode;
-
-/// How everything that the gateway sends on a connection is compressed (Discord, "Transport Compression").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// One zlib stream for the life of the connection.
-    ZlibStream,
-    /// One zstd frame for the life of the connection.
-    ZstdStream,
-}
+use crate::protocol::{CloseCode, Compression};
 
 /// A URL that this gateway does not serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +15,7 @@ pub struct Refused {
     pub reason: &'static str,
 }
 
-/// Reads the query of an upgrade's path. Of a parameter that is given twice the last one counts, but both have to be right.
+/// Reads the query of an upgrade's path: its transport compression, so never [`Compression::Payload`]. Of a parameter that is given twice the last one counts, but both have to be right.
 pub fn read(path: &str) -> Result<Compression, Refused> {
     let refused = |code, reason| Err(Refused { code, reason });
     let mut compression = Compression::None;

@@ -10,7 +10,7 @@ pub mod program;
 use crate::client::{self, Discovery, Lifecycle};
 use crate::expect::Allowances;
 use crate::machine::{Endpoints, Machine};
-use crate::protocol::Token;
+use crate::protocol::{Compression, Token};
 use crate::seed::Draw;
 use crate::time::Duration;
 use carbon::{Carbon, Orphan};
@@ -31,13 +31,29 @@ pub enum Need {
     Delivery,
     /// It is a program.
     Process,
+    /// It can be told to bring up several shards.
+    Shards,
 }
 
 /// What a scenario tells the subject of its own settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// How many reconnect attempts in a row before it gives up; `None` for its own default.
     pub attempts: Option<u32>,
+    /// What it asks the gateway to compress.
+    pub compress: Compression,
+    /// How many shards it brings up, from 1 on.
+    pub shards: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            attempts: None,
+            compress: Compression::None,
+            shards: 1,
+        }
+    }
 }
 
 /// What is put under test.
@@ -54,11 +70,16 @@ impl Subject {
     pub const fn can(&self, need: Need) -> bool {
         match (self, need) {
             (Self::Machine(_), Need::Commands | Need::Delivery)
-            // Whether a program reports what it delivered is seen when it does.
-            | (Self::Program(_), Need::Delivery | Need::Process) => true,
-            (Self::Machine(_), Need::Compression | Need::Process)
-            // A program chooses its compression itself, and its application's commands.
-            | (Self::Program(_), Need::Commands | Need::Compression) => false,
+            // Whether a program reports what it delivered is seen when it does. It chooses compression and shards itself, and
+            // whether it chose so is seen as well: a fault that needs it strikes or not.
+            | (
+                Self::Program(_),
+                Need::Delivery | Need::Process | Need::Compression | Need::Shards,
+            ) => true,
+            (Self::Machine(name), Need::Compression) => matches!(name, Name::Gwtool),
+            (Self::Machine(_), Need::Shards | Need::Process)
+            // A program's application has commands of its own.
+            | (Self::Program(_), Need::Commands) => false,
         }
     }
 
@@ -162,6 +183,7 @@ impl Name {
 fn client_config(token: Token, settings: Settings) -> client::Config {
     client::Config {
         attempts: settings.attempts,
+        compress: settings.compress,
         ..client::Config::new(token, Discovery::Ask)
     }
 }

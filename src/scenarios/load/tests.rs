@@ -109,8 +109,8 @@ fn a_scenario_is_read_with_its_defaults() {
     assert_eq!(flap.recover_within.to_string(), "3I");
     assert_eq!(flap.hello_after, Span::fixed(HELLO_AFTER));
     assert_eq!(
-        (flap.shards, flap.ends, flap.latency),
-        (1, Ends::Recovered, None)
+        (flap.settings, flap.ends, flap.latency),
+        (Settings::default(), Ends::Recovered, None)
     );
     assert_eq!(flap.on_close.answer, Answer::AtOnce);
     assert_eq!(flap.on_close.code, AnswerCode::Same);
@@ -144,6 +144,24 @@ fn a_scenario_is_read_with_its_defaults() {
         }
     );
     assert_eq!(flap.expect.identifies, Some(Expected::AnyOf(vec![1, 2])));
+}
+
+#[test]
+fn what_a_subject_has_to_have_is_asked_of_it_without_being_said() {
+    let with = |keys: &str| loaded(&format!("[a]\nsummary = \"\"\n{keys}")).remove(0);
+    let compressed = with("compress = \"zstd-stream\"\nneeds = [\"commands\"]");
+    assert_eq!(compressed.settings.compress, Compression::ZstdStream);
+    assert_eq!(compressed.needs, [Need::Commands, Need::Compression]);
+    let sharded = with("shards = 4\ncompress = \"none\"");
+    assert_eq!(sharded.settings.shards, 4);
+    assert_eq!(sharded.needs, [Need::Shards]);
+    let both = with("compress = \"payload\"\nneeds = [\"compression\"]");
+    assert_eq!(both.needs, [Need::Compression]);
+    let wrong = problems("[a]\nsummary = \"\"\ncompress = \"gzip\"\n");
+    assert!(
+        wrong.contains("`gzip`") && wrong.contains("`payload`"),
+        "{wrong}"
+    );
 }
 
 #[test]
