@@ -115,6 +115,8 @@ struct Link {
     accepted: Instant,
     /// When the last READY or RESUMED was sent on it.
     authenticated: Option<Instant>,
+    /// Whether an op 9 came on it since: its subject may stay on it, and has to log in again.
+    is_invalid: bool,
     health: Health,
 }
 
@@ -349,7 +351,7 @@ impl Progress {
         let sound = self
             .links
             .iter()
-            .filter(|link| link.health == Health::Sound);
+            .filter(|link| link.health == Health::Sound && !link.is_invalid);
         let (count, last) = sound
             .filter_map(|link| link.authenticated)
             .fold((0, None), |(count, last), at| {
@@ -519,6 +521,7 @@ impl Observer for Progress {
                 number: *connection,
                 accepted: at,
                 authenticated: None,
+                is_invalid: false,
                 health: Health::Sound,
             }),
             Seen::Missed { .. } if self.last_end.is_some_and(|end| at > end) => self.fail(at),
@@ -536,6 +539,19 @@ impl Observer for Progress {
                 if let Some(link) = (self.links.iter_mut()).find(|link| link.number == *connection)
                 {
                     link.authenticated = Some(at);
+                    link.is_invalid = false;
+                }
+            }
+            Seen::Frame {
+                connection,
+                from: Side::Gateway,
+                fate,
+                op: Opcode::INVALID_SESSION,
+                ..
+            } if fate.arrives() => {
+                if let Some(link) = (self.links.iter_mut()).find(|link| link.number == *connection)
+                {
+                    link.is_invalid = true;
                 }
             }
             Seen::Close {
@@ -909,6 +925,29 @@ mod tests {
         run.accept(12, 2).ready(13, 2);
         assert_eq!(run.next(true), Some((53, Phase::Over)));
         assert_eq!(run.0.recovery(), Recovery::Recovered { at: t(13) });
+    }
+
+    #[test]
+    fn who_stays_on_its_connection_after_op_9_is_back_once_it_has_logged_in_again() {
+        let mut run = Run::new(&header(&[(Action::Reset, Lasts::Unsaid)]));
+        run.until_healed().accept(4, 2).ready(5, 2);
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(5) });
+        run.saw(
+            6,
+            Seen::Frame {
+                connection: 2,
+                from: Side::Gateway,
+                fate: Fate::Injected,
+                op: Opcode::INVALID_SESSION,
+                s: None,
+                t: None,
+                d: Json::parse("true").unwrap(),
+                bytes: 0,
+            },
+        );
+        assert_eq!(run.0.recovery(), Recovery::Away);
+        run.frame(11, 2, "RESUMED", Fate::Delivered);
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(11) });
     }
 
     #[test]

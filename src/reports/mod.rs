@@ -10,6 +10,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod matrix;
+pub mod selftest;
 pub mod style;
 pub mod terminal;
 pub mod timeline;

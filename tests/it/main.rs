@@ -15,6 +15,7 @@ mod determinism;
 mod engine;
 mod faults;
 mod first_byte;
+mod flaws;
 mod fuzz;
 mod keeping;
 mod lab;

@@ -1,4 +1,4 @@
-//! Our own client over many seeds of every scenario: a sound client conforms, whatever the seed.
+//! The two sound subjects over many seeds of every scenario: a sound client conforms, whatever the seed.
 //!
 //! `GWTOOL_SWEEP_SEEDS` says how many seeds; the usual number is a sample. A seed that ever failed has a test of its own below.
 
@@ -42,16 +42,19 @@ fn fault_of(plan: &Plan) -> Option<String> {
 
 /// Every scenario over so many seeds, at its own interval or this one.
 #[track_caller]
-fn sweep(seeds: u64, interval: Option<Duration>) {
-    sweep_of(seeds, interval, &catalogue::shipped(Clock::Virtual));
+fn sweep(subject: Name, seeds: u64, interval: Option<Duration>) {
+    sweep_of(
+        subject,
+        seeds,
+        interval,
+        &catalogue::shipped(Clock::Virtual),
+    );
 }
 
 #[track_caller]
-fn sweep_of(seeds: u64, interval: Option<Duration>, all: &[Scenario]) {
+fn sweep_of(subject: Name, seeds: u64, interval: Option<Duration>, all: &[Scenario]) {
     let faults = for_seeds(seeds, |seed| {
-        let plans = all
-            .iter()
-            .map(|scenario| plan(scenario, Name::Gwtool, seed));
+        let plans = all.iter().map(|scenario| plan(scenario, subject, seed));
         let at_interval = plans.map(|plan| Plan {
             interval: interval.unwrap_or(plan.interval),
             ..plan
@@ -70,16 +73,44 @@ fn sweep_of(seeds: u64, interval: Option<Duration>, all: &[Scenario]) {
     );
 }
 
+#[track_caller]
+fn sweep_at_other_intervals(subject: Name) {
+    for interval in [ms(300), ms(500), ms(2_000), ms(600_000)] {
+        sweep(subject, seeds().div_ceil(4).max(2), Some(interval));
+    }
+}
+
 #[test]
 fn our_client_conforms_in_every_scenario() {
-    sweep(seeds(), None);
+    sweep(Name::Gwtool, seeds(), None);
 }
 
 #[test]
 fn our_client_conforms_in_every_scenario_at_other_intervals() {
-    for interval in [ms(300), ms(500), ms(2_000), ms(600_000)] {
-        sweep(seeds().div_ceil(4).max(2), Some(interval));
+    sweep_at_other_intervals(Name::Gwtool);
+}
+
+#[test]
+fn the_classic_client_conforms_in_every_scenario() {
+    sweep(Name::Classic, seeds(), None);
+}
+
+#[test]
+fn the_classic_client_conforms_in_every_scenario_whatever_is_compressed() {
+    for compress in Compression::ALL {
+        for mut scenario in catalogue::shipped(Clock::Virtual) {
+            scenario.settings.compress = compress;
+            for seed in 0..4 {
+                let fault = fault_of(&plan(&scenario, Name::Classic, seed));
+                assert_eq!(fault, None, "with {compress:?}");
+            }
+        }
     }
+}
+
+#[test]
+fn the_classic_client_conforms_in_every_scenario_at_other_intervals() {
+    sweep_at_other_intervals(Name::Classic);
 }
 
 #[test]
@@ -93,7 +124,7 @@ fn our_client_conforms_in_every_scenario_whatever_is_compressed() {
         for scenario in &mut all {
             scenario.settings.compress = compress;
         }
-        sweep_of(seeds().div_ceil(10).max(2), None, &all);
+        sweep_of(Name::Gwtool, seeds().div_ceil(10).max(2), None, &all);
     }
 }
 

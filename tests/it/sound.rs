@@ -4,17 +4,16 @@
 //! leaves a choice; they get the allowances of a program that says nothing of itself. A finding that fails one of them is a
 //! mistake of the judge's or of the catalogue's.
 
-mod client;
-
 use crate::lab;
-use client::{Habits, Sound};
 use gwtool::expect::Allowances;
 use gwtool::oracle::{Effect, Verdict};
 use gwtool::protocol::CloseCode;
-use gwtool::scenarios::catalogue;
 use gwtool::scenarios::runner::usual_interval;
+use gwtool::scenarios::{Scenario, Settings, catalogue};
 use gwtool::seed::{Draw, Seed, Stream};
+use gwtool::server::Enforce;
 use gwtool::subjects::Name;
+use gwtool::subjects::classic::{Classic, Config, Habits, Patience};
 use gwtool::time::Duration;
 use gwtool::trace::Clock;
 use std::ops::Range;
@@ -23,9 +22,18 @@ const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// How long is waited for a connect, for HELLO, and for READY or RESUMED.
+const fn patience(connect: u64, hello: u64, ready: u64) -> Patience {
+    Patience {
+        connect: secs(connect),
+        hello: secs(hello),
+        ready: secs(ready),
+        ..Habits::USUAL.patience
+    }
+}
+
 /// Goes on with its socket where it can, and waits for every close.
 const PATIENT: Habits = Habits {
-    name: "patient",
     beats_at_once: true,
     skips_hello: false,
     resumes_on_main: true,
@@ -33,6 +41,7 @@ const PATIENT: Habits = Habits {
     close_within: secs(30),
     awaits_end: true,
     keeps_after_op9: true,
+    op9_wait: (secs(0), secs(0)),
     missed_max: 1,
     takes_any_sign: false,
     resumes_max: 1,
@@ -40,12 +49,11 @@ const PATIENT: Habits = Habits {
     forgets_at_failure: false,
     delay: (Duration::from_millis(500), Duration::from_millis(500)),
     delay_grows: false,
-    patience: [secs(30), secs(60), secs(60)],
+    patience: patience(30, 60, 60),
 };
 
 /// Takes any frame for a sign of life, and waits for nothing that it need not wait for.
 const LENIENT: Habits = Habits {
-    name: "lenient",
     beats_at_once: false,
     skips_hello: true,
     resumes_on_main: false,
@@ -53,6 +61,7 @@ const LENIENT: Habits = Habits {
     close_within: secs(5),
     awaits_end: false,
     keeps_after_op9: false,
+    op9_wait: (secs(5), secs(5)),
     missed_max: 2,
     takes_any_sign: true,
     resumes_max: 5,
@@ -60,12 +69,11 @@ const LENIENT: Habits = Habits {
     forgets_at_failure: false,
     delay: (secs(1), secs(5)),
     delay_grows: false,
-    patience: [secs(30), secs(66), secs(66)],
+    patience: patience(30, 66, 66),
 };
 
 /// Drops its sockets, and starts anew at the first doubt.
 const ABRUPT: Habits = Habits {
-    name: "abrupt",
     beats_at_once: false,
     skips_hello: false,
     resumes_on_main: false,
@@ -73,6 +81,7 @@ const ABRUPT: Habits = Habits {
     close_within: secs(10),
     awaits_end: false,
     keeps_after_op9: false,
+    op9_wait: (secs(1), secs(5)),
     missed_max: 1,
     takes_any_sign: false,
     resumes_max: 3,
@@ -80,7 +89,7 @@ const ABRUPT: Habits = Habits {
     forgets_at_failure: true,
     delay: (secs(1), secs(30)),
     delay_grows: true,
-    patience: [secs(10), secs(20), secs(60)],
+    patience: patience(10, 20, 60),
 };
 
 /// Habits taken at random from the three.
@@ -89,7 +98,6 @@ fn mixture(draw: &mut Draw) -> Habits {
     // What belongs together stays together: a dropped socket has no end to wait for, growth needs its bounds.
     let (close, delay) = (pick(), pick());
     Habits {
-        name: "mixture",
         beats_at_once: pick().beats_at_once,
         skips_hello: pick().skips_hello,
         resumes_on_main: pick().resumes_on_main,
@@ -97,6 +105,7 @@ fn mixture(draw: &mut Draw) -> Habits {
         close_within: close.close_within,
         awaits_end: close.awaits_end,
         keeps_after_op9: pick().keeps_after_op9,
+        op9_wait: pick().op9_wait,
         missed_max: pick().missed_max,
         takes_any_sign: pick().takes_any_sign,
         resumes_max: pick().resumes_max,
@@ -108,18 +117,33 @@ fn mixture(draw: &mut Draw) -> Habits {
     }
 }
 
+/// Whether a scenario says anything about them: like programs they have settings of their own only, and they never ask how
+/// many IDENTIFYs are left.
+fn is_for_them(scenario: &Scenario) -> bool {
+    scenario.settings == Settings::default()
+        && scenario.enforce.identifies >= Enforce::default().identifies
+}
+
 /// Runs the whole catalogue, and tells every run that does not conform.
 fn check(habits: Habits, interval: Duration, seeds: Range<u64>) -> Vec<String> {
     let mut bad = Vec::new();
-    for scenario in catalogue::shipped(Clock::Virtual) {
+    for scenario in catalogue::shipped(Clock::Virtual)
+        .into_iter()
+        .filter(is_for_them)
+    {
         for seed in seeds.clone() {
             let mut plan = lab::plan(scenario.clone(), Name::Gwtool, seed, Clock::Virtual);
             plan.interval = interval;
             let allowances = Allowances::of_a_program(plan.interval);
-            let judgement = lab::run_machine(&plan, habits.name, allowances, |to, token, draw| {
-                Box::new(Sound::new(habits, to, token, draw))
+            let judgement = lab::run_machine(&plan, "sound", allowances, |_, token, draw| {
+                let config = Config {
+                    habits,
+                    ..Config::new(token.clone())
+                };
+                Box::new(Classic::new(config, draw))
             });
-            if judgement.verdict != Verdict::Conforms {
+            // What has to do with REST alone does not reach them.
+            if !matches!(judgement.verdict, Verdict::Conforms | Verdict::NotJudged) {
                 let told = judgement.findings.iter();
                 let told = told.filter(|finding| finding.effect == Effect::Fails);
                 let told = told.map(|f| {
