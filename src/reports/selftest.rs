@@ -1,9 +1,9 @@
 //! What a self-test came to: who was killed where, and what is wrong with gwtool.
 
-use super::plural;
 use super::style::{BAD, FAINT, GOOD, HEADING};
+use super::{ago, plural};
 use crate::selftest::{Caught, Kill, Selftest, Share};
-use crate::time::{Duration, show};
+use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -167,7 +167,12 @@ fn totals(selftest: &Selftest, took: Duration, to: &mut String) {
         to,
         "{some} of {all} runs of sound clients had the same bytes again"
     );
-    line!(to, "{} in {}", plural(selftest.runs, "run"), show(took));
+    let seeds = match selftest.seeds {
+        1 => String::new(),
+        seeds => format!(" with {seeds} seeds"),
+    };
+    let runs = plural(selftest.runs, "run");
+    line!(to, "{runs}{seeds} in {}", ago(took));
 }
 
 fn problems(selftest: &Selftest, to: &mut String) {
