@@ -644,8 +644,8 @@ fn result(report: &Report, is_single: bool, format: Format, shared: Shared) -> S
     let mut subjects: Vec<&str> = report.runs.iter().map(|run| &*run.subject).collect();
     subjects.sort_unstable();
     subjects.dedup();
-    match format {
-        Format::Json => crate::reports::json::document(report),
+    let text = match format {
+        Format::Json => return crate::reports::json::document(report),
         Format::Human if is_single && report.runs.iter().any(|run| run.control.is_none()) => {
             terminal::single(report)
         }
@@ -658,6 +658,11 @@ fn result(report: &Report, is_single: bool, format: Format, shared: Shared) -> S
             }
         }
         Format::Human => terminal::table(report, rows),
+    };
+    if shared.verbose > 0 {
+        format!("{text}\n{}", terminal::coverage(report))
+    } else {
+        text
     }
 }
 

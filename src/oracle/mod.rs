@@ -10,6 +10,7 @@
 
 mod close;
 mod connect;
+pub mod coverage;
 mod delivery;
 mod docket;
 mod expectations;
@@ -34,6 +35,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use self::coverage::{Coverage, Scene, State};
 use self::docket::Docket;
 use self::health::Health;
 use self::holdings::{Held, Holdings};
@@ -158,6 +160,8 @@ pub struct Judgement {
     pub watched: Duration,
     /// What was counted: connections, identifies, resumes, …
     pub counts: Counts,
+    /// What was exercised: states, faults and rules.
+    pub coverage: Coverage,
 }
 
 /// What was counted in a run.
@@ -376,7 +380,7 @@ impl Judge {
         if let Some(why) = self.tls_failed.filter(|_| !gaps.is_empty()) {
             gaps.push(format!("TLS failed: {why}"));
         }
-        let (mut findings, rules) = self.docket.close();
+        let (mut findings, rules, coverage) = self.docket.close(&self.view.strikes);
         if let Some(since) = foreign {
             // All that came of it is no doing of the subject's; that it shows its token is.
             findings.retain(|finding| finding.at < since || finding.id == "token");
@@ -409,6 +413,7 @@ impl Judge {
             not_judged,
             watched: until - Instant::ZERO,
             counts: self.counts,
+            coverage,
         }
     }
 
@@ -519,6 +524,7 @@ impl Judge {
                     // What did not happen is told as of the moment at which it was late, not of the next entry.
                     self.view.shared.now = connection.due(due) + Duration::from_nanos(1);
                     connection.settle(due);
+                    self.docket.scene.state = State::of(connection);
                     let (shared, docket) = (&self.view.shared, &mut self.docket);
                     match due {
                         Due::Beat => heartbeat::beat_overdue(connection, shared, docket),
@@ -743,6 +749,27 @@ impl Judge {
         }
     }
 
+    /// A payload set out for the subject which it may have read or not. It gives reason to leave as any bad frame does; its
+    /// number may be known from now on and need not be, and what it carries is owed only once it is replayed.
+    fn on_spoilt_frame(&mut self, place: usize, op: Opcode, s: Option<u64>, name: Option<&str>) {
+        let now = self.view.shared.now;
+        let connection = &mut self.view.connections[place];
+        heartbeat::heard(connection, now);
+        connection.trouble = connection.trouble.or(Some((now, Trouble::BadFrame)));
+        if op != Opcode::DISPATCH || name == Some("READY") {
+            return;
+        }
+        let settle = self
+            .view
+            .shared
+            .settle(connection.interval(&self.view.shared));
+        let serial = connection.session;
+        if let (Some(s), Some(session)) = (s, serial.and_then(|serial| self.view.session(serial))) {
+            session.sent(s, now, settle);
+            session.is_scrambled = true;
+        }
+    }
+
     fn dispatch(&mut self, place: usize, frame: &ToSubject<'_>) {
         /// What is read of READY.
         #[derive(Deserialize)]
@@ -792,8 +819,10 @@ impl Judge {
         let Some(session) = serial.and_then(|serial| self.view.session(serial)) else {
             return;
         };
-        let is_repeat =
-            !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
+        // Of a session whose numbers did not come in order nobody can ask where the subject stands: a replay of what was
+        // sent is then the gateway's repetition, and no claim of the subject's that it had not come.
+        let is_again = s <= session.highest && (is_up || session.is_scrambled);
+        let is_repeat = !is_ready && (before.is_some_and(|old| s <= old) || is_again);
         session.is_scrambled |= is_repeat;
         session.sent(s, now, settle, is_sure);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
@@ -1206,6 +1235,13 @@ impl Judge {
                 };
                 self.on_gateway_frame(place, &frame);
             }
+            Seen::Frame {
+                fate: Fate::Spoilt,
+                op,
+                s,
+                t,
+                ..
+            } => self.on_spoilt_frame(place, *op, *s, t.as_deref()),
             Seen::Message {
                 from, fate, kind, ..
             } => match (from, kind) {
@@ -1255,6 +1291,7 @@ impl Observer for Judge {
             return;
         }
         self.view.shared.now = entry.at;
+        self.docket.scene.under = self.view.under;
         if self.processes.is_watched {
             self.notes.take(entry);
         }
@@ -1276,10 +1313,17 @@ impl Judge {
                 return;
             }
             Seen::Struck { .. } => self.beside(&entry.saw),
-            saw => match saw.connection() {
-                Some(number) => self.on_connection(number, saw),
-                None => self.beside(saw),
-            },
+            saw => {
+                let number = saw.connection();
+                self.docket.scene = Scene {
+                    state: self.view.state(number),
+                    under: self.view.under,
+                };
+                match number {
+                    Some(number) => self.on_connection(number, saw),
+                    None => self.beside(saw),
+                }
+            }
         }
         // Traffic moves no deadline forward.
         if !matches!(

@@ -7,6 +7,7 @@
 //! Times are those of the gateway's end: a frame to the subject is stamped when it is sent, one from it when it has arrived.
 //! Reactions are therefore seen a round trip late, which [`Shared::slack`] allows for.
 
+use super::coverage::{State, Strikes};
 use super::delivery::{Ledger, reported_within};
 use super::heartbeat::Heart;
 use super::rate::Budget;
@@ -576,6 +577,10 @@ pub(super) struct View {
     pub(super) sessions: Vec<Session>,
     pub(super) trails: Vec<Trail>,
     pub(super) faults: Vec<Progress>,
+    pub(super) strikes: Strikes,
+    /// The actions that are in force, and the one that struck last: a bit for each.
+    pub(super) under: u64,
+    last_struck: u64,
     /// The last instants at which an IDENTIFY was read, each with its shard.
     pub(super) identifies: VecDeque<(Instant, Option<u32>)>,
     /// Which session each of the last connections carried.
@@ -602,6 +607,9 @@ impl View {
             sessions: Vec::new(),
             trails: Vec::new(),
             faults: header.schedule.iter().map(fault).collect(),
+            strikes: Strikes::new(&header.schedule),
+            under: 0,
+            last_struck: 0,
             identifies: VecDeque::new(),
             carried: VecDeque::new(),
             serials: 0,
@@ -614,6 +622,22 @@ impl View {
     /// The place of a connection; the newest is nearly always the one that is asked for.
     pub(super) fn place(&self, number: u32) -> Option<usize> {
         self.connections.iter().rposition(|c| c.number == number)
+    }
+
+    /// Where a connection stands; that of the newest open one where none is named or it is gone.
+    pub(super) fn state(&self, number: Option<u32>) -> State {
+        let named = number.and_then(|number| self.place(number));
+        let newest = || self.connections.iter().rposition(Connection::is_open);
+        let place = named.or_else(newest);
+        place.map_or(State::None, |place| State::of(&self.connections[place]))
+    }
+
+    /// Finds out which actions are in force; `last` is the bit of the one that struck last.
+    fn count_in_force(&mut self, last: u64) {
+        let in_force = self.faults.iter().filter(|fault| fault.is_in_force());
+        let bits = in_force.map(|fault| self.strikes.bit(&fault.scheduled.fault.action));
+        self.under = bits.fold(last, |all, bit| all | bit);
+        self.last_struck = last;
     }
 
     pub(super) fn session(&mut self, serial: u32) -> Option<&mut Session> {
@@ -709,6 +733,11 @@ impl View {
         };
         progress.has_struck = true;
         progress.is_healed = false;
+        let action = progress.scheduled.fault.action.clone();
+        let state = self.state(connection);
+        self.strikes.struck(&action, state);
+        self.count_in_force(self.strikes.bit(&action));
+        let progress = &self.faults[fault as usize];
         let DrawnFault { action, port, .. } = &progress.scheduled.fault;
         for one in &mut self.connections {
             let is_meant = connection.map_or_else(
@@ -733,6 +762,7 @@ impl View {
         if let Some(progress) = self.faults.get_mut(fault as usize) {
             progress.is_healed = true;
         }
+        self.count_in_force(self.last_struck);
     }
 
     /// Whether a fault that blocks the resume listener alone is at work.
@@ -893,6 +923,7 @@ const fn strikes_unnamed(action: &Action<Duration>) -> bool {
             | Action::Http(_)
             | Action::Rest(_)
             | Action::Stall { .. }
+            | Action::Flood { .. }
             | Action::Subject { .. }
     )
 }
@@ -905,12 +936,18 @@ fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
             *frame != Event::Ack && *frame != Event::Dispatch
         }
         Action::Withhold { frame } => *frame != Event::Dispatch,
-        Action::Latency { by, .. } => *by >= interval / 8,
+        Action::Latency { by, .. } | Action::Jitter { by, .. } => *by >= interval / 8,
         Action::Send { op, .. } => matches!(
             *op,
             Opcode::RECONNECT | Opcode::INVALID_SESSION | Opcode::HELLO
         ),
         Action::Ping
+        // Whatever a client's habits, these are a connection on which nothing is wrong.
+        | Action::Slice { .. }
+        | Action::Fragment { .. }
+        | Action::Pad { .. }
+        | Action::Reorder { .. }
+        | Action::Flood { .. }
         | Action::RequestHeartbeat
         | Action::OnClose(_)
         | Action::Rest(_)
@@ -927,12 +964,17 @@ fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
 const fn veils(action: &Action<Duration>) -> (bool, bool) {
     match action {
         Action::Blackhole { direction } => (direction.to_subject(), false),
-        Action::Hold { direction } | Action::Latency { direction, .. } => (
+        Action::Hold { direction }
+        | Action::Latency { direction, .. }
+        | Action::Jitter { direction, .. }
+        | Action::Throttle { direction, .. } => (
             direction.to_subject(),
             matches!(direction, Direction::ToGateway | Direction::Both),
         ),
         Action::StopReading { .. } => (false, true),
-        Action::Stall { .. } => (true, false),
+        // What is read of a payload that was spoilt on its way to the gateway is no beat.
+        Action::Corrupt { direction, .. } => (false, direction.to_gateway()),
+        Action::Stall { .. } | Action::Truncate { .. } | Action::LoseContext => (true, false),
         _ => (false, false),
     }
 }
