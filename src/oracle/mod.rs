@@ -759,13 +759,10 @@ impl Judge {
         if op != Opcode::DISPATCH || name == Some("READY") {
             return;
         }
-        let settle = self
-            .view
-            .shared
-            .settle(connection.interval(&self.view.shared));
         let serial = connection.session;
         if let (Some(s), Some(session)) = (s, serial.and_then(|serial| self.view.session(serial))) {
-            session.sent(s, now, settle);
+            // Nobody can be sure that it is taken.
+            session.sent(s, now, Duration::ZERO, false);
             session.is_scrambled = true;
         }
     }
