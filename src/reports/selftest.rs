@@ -153,12 +153,14 @@ fn totals(selftest: &Selftest, took: Duration, to: &mut String) {
         selftest.scenarios.iter().filter(kills).count(),
         selftest.scenarios.len()
     );
-    let broken = selftest.rules.iter().filter(|rule| !rule.by.is_empty());
+    let by_defect = selftest.rules.iter().filter(|rule| !rule.by.is_empty());
+    let by_edit = selftest.rules.iter().filter(|rule| rule.by_edit);
     line!(
         to,
-        "{} of {} rules are broken by a defect",
-        broken.count(),
-        selftest.rules.len()
+        "{} of {} rules are broken by a defect, {} in an edited recording",
+        by_defect.count(),
+        selftest.rules.len(),
+        by_edit.count()
     );
     let Share { some, all } = selftest.optional;
     line!(to, "{some} of {all} optional faults struck somebody");
