@@ -47,7 +47,7 @@ use self::view::{
     Auth, Cause, DEATH_SHOWS_WITHIN, DUES, Dead, Due, Ending, Hello, How, Presence, Trouble, View,
 };
 use crate::expect::{Accepted, Ends};
-use crate::fault::{Act, Action, Port};
+use crate::fault::{Act, Action, Layer, Port};
 use crate::progress::Progress;
 use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
@@ -1031,13 +1031,23 @@ impl Judge {
         let view = &mut self.view;
         view.strike(fault, connection);
         let struck = view.faults.get(fault as usize);
-        let is_unknown = struck.is_some_and(|fault| {
-            let action = &fault.scheduled.fault.action;
-            matches!(action, Action::Send { op, .. } if *op == Opcode::DISPATCH)
-        });
-        if is_unknown && let Some(place) = connection.and_then(|number| view.place(number)) {
-            let (now, connection) = (view.shared.now, &mut view.connections[place]);
-            robustness::odd(connection, &mut self.docket, now, Opcode::DISPATCH);
+        let place = connection.and_then(|number| view.place(number));
+        let (Some(fault), Some(place)) = (struck, place) else {
+            return;
+        };
+        let (now, connection) = (view.shared.now, &mut view.connections[place]);
+        match &fault.scheduled.fault.action {
+            Action::Send { op, .. } if *op == Opcode::DISPATCH => {
+                robustness::odd(connection, &mut self.docket, now, Opcode::DISPATCH);
+            }
+            Action::Fragment {
+                layer: Layer::Websocket,
+                ..
+            } => robustness::fragmented(connection, &mut self.docket, now),
+            Action::Fragment {
+                layer: Layer::Zlib, ..
+            } => reading::split(connection),
+            _ => {}
         }
     }
 

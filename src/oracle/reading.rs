@@ -51,6 +51,13 @@ pub(super) fn hello(connection: &mut Connection, shared: &mut Shared, json_is_od
     }
 }
 
+/// A payload is sent in several messages: that it is put together has to show anew.
+pub(super) fn split(connection: &mut Connection) {
+    let reading = &mut connection.reading;
+    reading.is_fresh = true;
+    reading.has_shown = reading.has_shown.min(HasShown::Hello);
+}
+
 /// The subject sent a payload.
 pub(super) fn payload(connection: &mut Connection, now: Instant, docket: &mut Docket) {
     let Some(hello) = connection.hello else {

@@ -24,6 +24,14 @@ pub(super) fn odd(connection: &mut Connection, docket: &mut Docket, now: Instant
     }
 }
 
+/// The gateway sent a message in fragments.
+pub(super) fn fragmented(connection: &mut Connection, docket: &mut Docket, now: Instant) {
+    settle(connection, docket, now);
+    if connection.is_open() && connection.oddity.is_none() {
+        connection.oddity = Some((now, Rule::Z5));
+    }
+}
+
 /// Time has passed: whoever is still there has ignored it.
 pub(super) fn settle(connection: &mut Connection, docket: &mut Docket, now: Instant) {
     if let Some((_, rule)) = connection.oddity.take_if(|(at, _)| now - *at > ODDITY) {
@@ -40,14 +48,14 @@ pub(super) fn left(connection: &mut Connection, shared: &Shared, docket: &mut Do
     }
     if let Some((at, rule)) = connection.oddity {
         docket.broken(rule, shared.now, Some(number), || {
-            let what = if rule == Rule::Z1 {
-                "an unknown opcode"
-            } else {
-                "an unknown event"
+            let (what, expected) = match rule {
+                Rule::Z1 => ("an unknown opcode", "to ignore it"),
+                Rule::Z5 => ("a message in fragments", "to put it together"),
+                _ => ("an unknown event", "to ignore it"),
             };
             (
                 format!("left #{number} {} after {what}", show(shared.now - at)),
-                "to ignore it".to_owned(),
+                expected.to_owned(),
             )
         });
     }

@@ -430,10 +430,10 @@ rules! {
         "no heartbeat within the interval in which a payload of 1 MiB or more was sent",
         "decode outside the loop that runs the timers, or in pieces";
     Z5 "robustness" Must ANYWHERE 1
-        "a WebSocket ping is answered with a pong",
+        "a WebSocket ping is answered with a pong, and a message in fragments is put together",
         "what stands between client and gateway closes connections that do not answer",
-        "RFC 6455, section 5.5.2",
-        "no pong within 5 s",
+        "RFC 6455, sections 5.4 and 5.5.2",
+        "no pong within 5 s, or the connection is left right after fragments",
         "a library answers only while it is being read";
     Z6 "robustness" Should ANYWHERE 1
         "the order of keys, white space and keys that are not known do not matter",

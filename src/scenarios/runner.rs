@@ -12,6 +12,7 @@ use crate::oracle::coverage::Coverage;
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
 use crate::protocol::{Compression, Token};
 use crate::seed::{Draw, Seed, Stream};
+use crate::server::style::Style;
 use crate::subjects::{Need, Settings, Subject};
 use crate::time::{Duration, Span, SpanRange};
 use crate::trace::{
@@ -204,7 +205,7 @@ impl Plan {
                 reset_after: enforce.reset_after,
                 max_concurrency: enforce.max_concurrency,
             },
-            odd_json: false,
+            odd_json: scenario.json != Style::USUAL,
             expect: scenario.expect.clone(),
             schedule,
             // Whether a program reports what it delivered is seen when it does.

@@ -19,20 +19,13 @@ use std::sync::OnceLock;
 /// A scenario, and the recording of its run.
 struct Base {
     text: &'static str,
-    /// What was otherwise about the whole run.
-    prepare: fn(&mut Recording),
     recording: OnceLock<Recording>,
 }
 
 impl Base {
     const fn new(text: &'static str) -> Self {
-        Self::prepared(text, |_| {})
-    }
-
-    const fn prepared(text: &'static str, prepare: fn(&mut Recording)) -> Self {
         Self {
             text,
-            prepare,
             recording: OnceLock::new(),
         }
     }
@@ -68,12 +61,10 @@ impl Base {
                 judgement.reasons,
                 judgement.findings
             );
-            let mut recording = Recording {
+            Recording {
                 header: outcome.header,
                 entries: outcome.entries,
-            };
-            (self.prepare)(&mut recording);
-            recording
+            }
         })
     }
 }
@@ -522,17 +513,17 @@ fn first_beats_late(recording: &Recording, but: u32) -> Edit {
 
 // What was recorded. The latency is the same everywhere, so that edits can be timed by it.
 
-const TWO_RESETS: &str = r#"[resets]
+/// Messages once a second, and two resets in mid-session.
+static RESETS: Base = Base::new(
+    r#"[resets]
 summary = "two resets"
 latency = "10ms"
 traffic = { every = "1s" }
 fault = [
   { on = "heartbeat", nth = 3, connection = 1, after = "0.5I", do = "reset" },
   { on = "heartbeat", nth = 2, connection = 2, after = "0.5I", do = "reset" },
-]"#;
-
-/// Messages once a second, and two resets in mid-session.
-static RESETS: Base = Base::new(TWO_RESETS);
+]"#,
+);
 
 /// A reset, a Close after which the session lives, and one that ends it.
 static CODES: Base = Base::new(
@@ -747,23 +738,38 @@ latency = "10ms"
 fault = [{ on = "heartbeat", nth = 2, connection = "1..10", times = 10, after = "0.1I", do = "reset" }]"#,
 );
 
-/// The same over a compressed transport, of which a trace shows nothing but that it was asked for.
-static COMPRESSED: Base = Base::prepared(TWO_RESETS, |recording| {
-    for entry in &mut recording.entries {
-        if let Seen::Upgrade { path, .. } = &mut entry.saw {
-            path.push_str("&compress=zlib-stream");
-        }
-    }
-});
+/// The same over a compressed transport.
+static COMPRESSED: Base = Base::new(
+    r#"[compressed]
+summary = "two resets of compressed connections"
+latency = "10ms"
+compress = "zlib-stream"
+traffic = { every = "1s" }
+fault = [
+  { on = "heartbeat", nth = 3, connection = 1, after = "0.5I", do = "reset" },
+  { on = "heartbeat", nth = 2, connection = 2, after = "0.5I", do = "reset" },
+]"#,
+);
 
-/// The same by a gateway that writes its JSON otherwise.
-static ODD_JSON: Base = Base::prepared(TWO_RESETS, |recording| recording.header.odd_json = true);
+/// By a gateway that writes its JSON otherwise.
+static ODD_JSON: Base = Base::new(
+    r#"[odd-json]
+summary = "a reset, and keys in another order"
+latency = "10ms"
+json = { order = "reversed", spaces = true, unknown = true }
+traffic = { every = "1s" }
+fault = [{ on = "heartbeat", nth = 3, connection = 1, after = "0.5I", do = "reset" }]"#,
+);
 
-/// The same with a message of 2 MiB behind the first heartbeat.
-static LARGE: Base = Base::prepared(TWO_RESETS, |recording| {
-    let place = recording.next(recording.first(beat(1)), event(1, "MESSAGE_CREATE"));
-    Field::Bytes(2 << 20).write(&mut recording.entries[place].saw);
-});
+/// A message of 2 MiB behind the first heartbeat.
+static LARGE: Base = Base::new(
+    r#"[large]
+summary = "a large message"
+latency = "10ms"
+traffic = { every = "1s" }
+chaos = "3I"
+fault = [{ on = "heartbeat", nth = 1, connection = 1, do = "pad", frame = "dispatch", size = 2097152 }]"#,
+);
 
 /// A replay that is cut.
 static REPLAY: Base = Base::new(
