@@ -18,13 +18,14 @@
 //! Discord's "Connection Lifecycle"; where that is silent, SEMANTICS and the constants below decide.
 
 use super::backoff::Backoff;
+use super::inflate::Inflater;
 use super::outbox::{Budget, Outbox, Share};
 use super::{Config, Discovery};
 use crate::machine::{
     Command, CommandFate, ConnectionId, End, FetchId, Input, Level, Machine, Message, Output,
     Response, Session, Status, Timer,
 };
-use crate::protocol::{ClientFrame, CloseCode, Envelope, Identify, Opcode, Resume};
+use crate::protocol::{ClientFrame, CloseCode, Compression, Envelope, Identify, Opcode, Resume};
 use crate::seed::Draw;
 use crate::time::{Duration, Instant, show};
 use serde::Deserialize;
@@ -106,6 +107,7 @@ enum State {
         errand: Errand,
         /// The gateway asked for a heartbeat before its HELLO, when none may be sent.
         owes_beat: bool,
+        inflater: Inflater,
     },
     /// IDENTIFY was sent.
     Identifying { live: Live },
@@ -156,12 +158,13 @@ struct Ledger {
     gaps: Vec<(u64, u64)>,
 }
 
-/// A connection's heart and purse, from its HELLO on.
+/// A connection's heart, purse and ear, from its HELLO on.
 #[derive(Debug)]
 struct Live {
     connection: ConnectionId,
     heart: Heart,
     budget: Budget,
+    inflater: Inflater,
 }
 
 /// Heartbeats of one connection.
@@ -417,6 +420,21 @@ impl State {
         }
     }
 
+    /// The connection after its upgrade, and what reads its messages.
+    fn inflater(&mut self) -> Option<(ConnectionId, &mut Inflater)> {
+        match self {
+            Self::AwaitingHello {
+                connection,
+                inflater,
+                ..
+            } => Some((*connection, inflater)),
+            Self::Identifying { live } | Self::Resuming { live, .. } | Self::Ready { live, .. } => {
+                Some((live.connection, &mut live.inflater))
+            }
+            _ => None,
+        }
+    }
+
     fn ledger(&mut self) -> Option<(ConnectionId, &mut Ledger)> {
         match self {
             Self::Resuming { live, ticket, .. } => Some((live.connection, &mut ticket.ledger)),
@@ -665,7 +683,7 @@ impl Lifecycle {
         }
         self.backoff = Backoff::new(self.config.backoff);
         if let (None, Discovery::Url(url)) = (&self.gateway, &self.config.gateway) {
-            match gateway_url(url) {
+            match gateway_url(url, self.config.compress) {
                 Ok(url) => {
                     self.gateway = Some(Gateway {
                         url,
@@ -801,7 +819,7 @@ impl Lifecycle {
         };
         let to_resume = match &errand {
             Errand::Resume(ticket) if ticket.host() == Host::Resume => {
-                gateway_url(&ticket.ledger.session.resume_url).ok()
+                gateway_url(&ticket.ledger.session.resume_url, self.config.compress).ok()
             }
             _ => None,
         };
@@ -860,22 +878,24 @@ impl Lifecycle {
                  reset the token in the developer portal"
                     .to_owned(),
             )),
-            Ok(response) if response.status == 200 => match read_gateway(now, &response.body) {
-                Ok(gateway) => {
-                    let left = gateway.starts.map_or_else(String::new, |starts| {
-                        format!(", {} sessions may be started", starts.remaining)
-                    });
-                    self.log(Level::Info, format!("the gateway is known{left}"));
-                    self.gateway = Some(gateway);
-                    self.proceed(now, errand);
+            Ok(response) if response.status == 200 => {
+                match read_gateway(now, &response.body, self.config.compress) {
+                    Ok(gateway) => {
+                        let left = gateway.starts.map_or_else(String::new, |starts| {
+                            format!(", {} sessions may be started", starts.remaining)
+                        });
+                        self.log(Level::Info, format!("the gateway is known{left}"));
+                        self.gateway = Some(gateway);
+                        self.proceed(now, errand);
+                    }
+                    Err(why) => self.on_no_gateway(
+                        now,
+                        errand,
+                        Duration::ZERO,
+                        &format!("/gateway/bot answered nonsense ({why})"),
+                    ),
                 }
-                Err(why) => self.on_no_gateway(
-                    now,
-                    errand,
-                    Duration::ZERO,
-                    &format!("/gateway/bot answered nonsense ({why})"),
-                ),
-            },
+            }
             Ok(response) => {
                 let asked = retry_after(&response).unwrap_or(Duration::ZERO);
                 let why = format!("/gateway/bot answered with HTTP {}", response.status);
@@ -1044,6 +1064,7 @@ impl Lifecycle {
                     host,
                     errand,
                     owes_beat: false,
+                    inflater: Inflater::new(self.config.compress),
                 };
                 let deadline = now + self.config.deadlines.hello;
                 self.arm(Alarm::Hello, connection.0, deadline);
@@ -1056,14 +1077,26 @@ impl Lifecycle {
     }
 
     fn on_message(&mut self, now: Instant, message: Message<'_>) {
-        if let State::Connecting { .. } = self.state {
+        let Some((connection, inflater)) = self.state.inflater() else {
             return self.ignore(format_args!("a message before the upgrade"));
-        }
-        let frame = match message {
-            Message::Text(text) => Envelope::read(text),
-            Message::Binary(bytes) => Envelope::read_bytes(bytes),
         };
-        let frame = match frame {
+        // What a payload brings about may change the state or end the connection: the one that lends its text stands aside,
+        // and goes back to its connection, if that is still there.
+        let mut inflater = std::mem::take(inflater);
+        match inflater.read(message) {
+            Ok(Some(text)) => self.on_text(now, text),
+            Ok(None) => {}
+            Err(why) => self.leave(now, &Leave::Nonsense(why.to_string())),
+        }
+        if let Some((same, place)) = self.state.inflater()
+            && same == connection
+        {
+            *place = inflater;
+        }
+    }
+
+    fn on_text(&mut self, now: Instant, text: &str) {
+        let frame = match Envelope::read(text) {
             Ok(frame) => frame,
             Err(why) => return self.leave(now, &Leave::Nonsense(why.to_string())),
         };
@@ -1105,6 +1138,7 @@ impl Lifecycle {
             host,
             errand,
             owes_beat,
+            inflater,
         } = std::mem::replace(&mut self.state, State::Idle)
         else {
             unreachable!("checked above");
@@ -1125,6 +1159,7 @@ impl Lifecycle {
                 last_ack: None,
             },
             budget: Budget::new(interval),
+            inflater,
         };
         live.budget.take(now, Share::Lifecycle);
         let login = match &errand {
@@ -1133,6 +1168,7 @@ impl Lifecycle {
                 properties: self.config.properties.clone(),
                 intents: self.config.intents,
                 shard: self.config.shard,
+                compress: self.config.compress == Compression::Payload,
             }),
             Errand::Resume(ticket) => ClientFrame::Resume(Resume {
                 token: self.config.token.clone(),
@@ -1545,8 +1581,9 @@ const fn remedy(code: CloseCode) -> &'static str {
     }
 }
 
-/// A gateway's URL with the query that every connection carries. What the URL brings along stays.
-fn gateway_url(url: &str) -> Result<String, String> {
+/// A gateway's URL with the query that every connection carries. What the URL brings along stays, but for what this client
+/// decides itself.
+fn gateway_url(url: &str, compress: Compression) -> Result<String, String> {
     let mut url = Url::parse(url).map_err(|why| why.to_string())?;
     if !matches!(url.scheme(), "ws" | "wss") {
         return Err(format!(
@@ -1556,7 +1593,7 @@ fn gateway_url(url: &str) -> Result<String, String> {
     }
     let kept: Vec<(String, String)> = url
         .query_pairs()
-        .filter(|(key, _)| key != "v" && key != "encoding")
+        .filter(|(key, _)| !matches!(&**key, "v" | "encoding" | "compress"))
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
         .collect();
     url.query_pairs_mut()
@@ -1564,12 +1601,15 @@ fn gateway_url(url: &str) -> Result<String, String> {
         .extend_pairs(kept)
         .append_pair("v", "10")
         .append_pair("encoding", "json");
+    if let Some(stream) = compress.query() {
+        url.query_pairs_mut().append_pair("compress", stream);
+    }
     url.set_fragment(None);
     Ok(url.into())
 }
 
 /// Reads the answer of `/gateway/bot`.
-fn read_gateway(now: Instant, body: &[u8]) -> Result<Gateway, String> {
+fn read_gateway(now: Instant, body: &[u8], compress: Compression) -> Result<Gateway, String> {
     #[derive(Deserialize)]
     struct Body {
         url: String,
@@ -1593,7 +1633,7 @@ fn read_gateway(now: Instant, body: &[u8]) -> Result<Gateway, String> {
         }
     });
     Ok(Gateway {
-        url: gateway_url(&body.url)?,
+        url: gateway_url(&body.url, compress)?,
         starts,
         misses: 0,
     })

@@ -1316,7 +1316,8 @@ impl GatewaySide {
         to: &mut Recorder<'_>,
     ) -> (Response, Duration) {
         let port = Port::Rest;
-        let path = Some(request.path.as_str());
+        // A machine names the resource alone, a program the API's version before it: a schedule means both.
+        let path = Some(rest::resource(&request.path));
         let sight = Sight {
             event: Event::Request,
             connection: None,

@@ -764,13 +764,16 @@ impl Judge {
         } else {
             None
         };
+        // Who is leaving, or has reason to, need not take what still comes.
+        let is_sure =
+            connection.is_clear() && connection.trouble.is_none() && !connection.damage.is_struck;
         let Some(session) = serial.and_then(|serial| self.view.session(serial)) else {
             return;
         };
         let is_repeat =
             !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
         session.is_scrambled |= is_repeat;
-        session.sent(s, now, settle);
+        session.sent(s, now, settle, is_sure);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
         if frame.fate == Fate::Injected {
             let connection = &mut self.view.connections[place];

@@ -482,12 +482,15 @@ impl Session {
         }
     }
 
-    /// A dispatch with this number is on its way; what is sent now is known after `settle`.
-    pub(super) fn sent(&mut self, s: u64, now: Instant, settle: Duration) {
+    /// A dispatch with this number is on its way; what is sent now is known after `settle`, if it is sure to be taken.
+    pub(super) fn sent(&mut self, s: u64, now: Instant, settle: Duration, is_sure: bool) {
         if s < self.highest {
             return;
         }
         self.highest = s;
+        if !is_sure {
+            return;
+        }
         // As far apart as `floor` looks back: else dispatches that keep coming leave none that is old enough.
         if now - self.settled[1].0 >= settle {
             self.settled = [self.settled[1], (now, s)];

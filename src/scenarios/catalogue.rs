@@ -83,6 +83,63 @@ fn header(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Action;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// How many scenarios were found in real clients' bugs; S01 is the first.
+    const FOUND: usize = 47;
+
+    #[test]
+    fn every_number_from_the_field_is_the_alias_of_one_scenario() {
+        let mut bases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for scenario in shipped(Clock::Virtual) {
+            for alias in &scenario.alias {
+                let of = bases.entry(alias.clone()).or_default();
+                of.insert(scenario.base().to_owned());
+            }
+        }
+        let numbers: Vec<String> = (1..=FOUND).map(|n| format!("S{n:02}")).collect();
+        assert_eq!(bases.keys().cloned().collect::<Vec<_>>(), numbers);
+        for (alias, of) in bases {
+            assert_eq!(of.len(), 1, "{alias} is {of:?}");
+        }
+    }
+
+    #[test]
+    fn every_action_of_the_vocabulary_is_used() {
+        let used: BTreeSet<&str> = shipped(Clock::Virtual)
+            .iter()
+            .flat_map(|scenario| &scenario.faults)
+            .map(|fault| fault.action.word())
+            .collect();
+        let words = Action::<()>::WORDS.iter().copied();
+        let unused: Vec<&str> = words.filter(|word| !used.contains(word)).collect();
+        assert_eq!(unused, Vec::<&str>::new());
+    }
+
+    /// Half of the bugs begin where a Close is not answered as the client thinks it must be.
+    #[test]
+    fn every_scenario_says_how_the_gateway_meets_a_close() {
+        let file: toml::Table = toml::from_str(TEXT).expect("it is TOML");
+        let silent: Vec<&String> = file
+            .iter()
+            .filter(|(_, scenario)| {
+                let on_close = scenario.get("on_close");
+                on_close.and_then(|table| table.get("answer")).is_none()
+            })
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(silent, Vec::<&String>::new());
+    }
+
+    #[test]
+    fn the_catalogue_is_in_the_order_of_its_numbers() {
+        let mut numbers: Vec<String> = Vec::new();
+        for scenario in shipped(Clock::Virtual) {
+            numbers.extend(scenario.alias.first().cloned());
+        }
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    }
 
     #[test]
     fn a_section_is_a_scenario_with_its_own_comment() {

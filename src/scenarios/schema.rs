@@ -376,7 +376,7 @@ pub(super) const FAULT: &[Key] = &[
     key(
         "path",
         Kind::Text,
-        "with `on`: only requests or upgrades whose path begins so",
+        "with `on`: only upgrades, or requests to a resource (`/gateway/bot`), whose path begins so",
     ),
     key("after", RANGE, "with `on`: how long after the event"),
     key(

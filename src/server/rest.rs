@@ -226,7 +226,7 @@ fn snowflake(text: &str) -> Option<u64> {
 }
 
 /// The path without its query, the API's base and version, and a slash at the end.
-fn resource(path: &str) -> &str {
+pub fn resource(path: &str) -> &str {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let path = path.strip_suffix('/').unwrap_or(path);
     let path = below(path, "/api").unwrap_or(path);

@@ -79,7 +79,8 @@ impl Subject {
                 Self::Program(_),
                 Need::Delivery | Need::Process | Need::Compression | Need::Shards,
             ) => true,
-            (Self::Machine(_), Need::Compression | Need::Shards | Need::Process)
+            (Self::Machine(name), Need::Compression) => matches!(name, Name::Gwtool),
+            (Self::Machine(_), Need::Shards | Need::Process)
             // A program's application has commands of its own.
             | (Self::Program(_), Need::Commands) => false,
         }
@@ -198,6 +199,7 @@ impl Name {
 fn client_config(token: Token, settings: Settings) -> client::Config {
     client::Config {
         attempts: settings.attempts,
+        compress: settings.compress,
         ..client::Config::new(token, Discovery::Ask)
     }
 }

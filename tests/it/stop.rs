@@ -16,8 +16,8 @@ fn stops() -> Vec<Scenario> {
         .collect();
     assert_eq!(
         stops.len(),
-        7 * 3,
-        "seven states, three ways to answer a Close"
+        12 * 4,
+        "twelve states, four ways to answer a Close"
     );
     stops
 }
@@ -94,15 +94,19 @@ fn carbon_is_resurrected_wherever_a_connection_lives_when_it_is_stopped() {
         .map(|scenario| scenario.name.clone())
         .collect();
     // Its `disconnect()` closes the socket, and the socket's own close event connects again: `closed` is set by losses only.
-    // While it sleeps between two attempts there is no socket, and after op 7 the flag is set already.
+    // While it sleeps between two attempts there is no socket, after op 7 and for a zombie the flag is set already, and it asks
+    // nothing of REST.
     let states = [
         "steady",
         "black-holed",
         "connecting",
         "awaiting-hello",
         "identifying",
+        "resuming",
+        "identify-queued",
+        "after-op9",
     ];
-    let answers = ["at-once", "late", "never"];
+    let answers = ["at-once", "late", "never", "reset"];
     let expected = states.iter().flat_map(|state| {
         answers
             .iter()
