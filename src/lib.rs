@@ -27,6 +27,7 @@ pub mod protocol;
 pub mod reports;
 pub mod scenarios;
 pub mod seed;
+pub mod selftest;
 pub mod server;
 pub mod subjects;
 pub mod time;

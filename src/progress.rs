@@ -607,7 +607,10 @@ impl Known {
         // ACK that was withheld is not the next one.
         let is_lasting = action.deafens()
             && match action {
-                Action::Blackhole { .. } | Action::Stall { .. } => true,
+                Action::Blackhole { .. }
+                | Action::Stall { .. }
+                | Action::Truncate { .. }
+                | Action::LoseContext => true,
                 Action::Withhold { .. } => matches!(lasts, Lasts::Connection | Lasts::Run),
                 _ => !matches!(lasts, Lasts::For(_)),
             };
@@ -688,6 +691,7 @@ mod tests {
             on_close: Answer::AtOnce,
             shards: 1,
             identify_limit: crate::trace::IdentifyLimit::default(),
+            odd_json: false,
             expect: Expectations::default(),
             schedule: schedule.collect(),
             sees_delivery: true,

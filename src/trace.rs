@@ -77,6 +77,9 @@ pub struct Header {
     /// How many sessions the gateway lets the subject start, as `/gateway/bot` tells it.
     #[serde(default)]
     pub identify_limit: IdentifyLimit,
+    /// Whether the gateway writes its JSON otherwise than usual: keys in another order, white space, keys that nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub odd_json: bool,
     /// What is expected beyond the rules.
     pub expect: Expectations,
     /// What is scheduled.
@@ -152,6 +155,8 @@ pub enum Fate {
     Swallowed,
     /// The schedule, not the gateway, sent it.
     Injected,
+    /// It went through, damaged, or it is more than a subject need take: whether it was read nobody can say.
+    Spoilt,
 }
 
 impl Fate {
@@ -399,6 +404,15 @@ pub enum Seen {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<String>,
     },
+    /// What an in-process subject holds as a phase begins, or ends.
+    Held {
+        /// Sockets that are open or being opened; those that it has closed and that are about to end are left out.
+        sockets: u32,
+        /// Sockets that it has closed, and whose end is awaited.
+        closing: u32,
+        /// Timers that are armed.
+        timers: u32,
+    },
     /// A token was found where none may be, and was replaced.
     TokenShown {
         /// Where.
@@ -529,6 +543,8 @@ pub struct Redactor {
     forms: Vec<String>,
 }
 
+/// A shorter part of an encoded token may stand anywhere by chance.
+const SHORTEST: usize = 12;
 /// Stands for the token that was expected.
 const TOKEN: &str = "<token>";
 /// Stands for the expected token with the prefix `Bot `.
@@ -544,8 +560,13 @@ impl Redactor {
             let plain = token.expose();
             forms.push(plain.to_owned());
             forms.push(url::form_urlencoded::byte_serialize(plain.as_bytes()).collect());
+            let encoded = percent(plain.as_bytes());
+            forms.push(encoded.to_ascii_lowercase());
+            forms.push(encoded);
             forms.push(base64(plain.as_bytes()));
-            forms.push(base64(format!("Bot {plain}").as_bytes()));
+            // The same within a longer text, as far as it does not hang on its neighbours.
+            forms.extend((0..3).map(|place| inner_base64(plain.as_bytes(), place)));
+            forms.retain(|form| form.len() >= SHORTEST || form == plain);
             forms.dedup();
         }
         Self { token, forms }
@@ -597,7 +618,25 @@ impl Redactor {
     }
 }
 
-/// Base64 without padding, as a canary could be hidden; at a given alignment only.
+/// What is the same in the base64 of every text that has these bytes at such a place of a group of three.
+fn inner_base64(bytes: &[u8], place: usize) -> String {
+    let mut text = vec![0; place];
+    text.extend_from_slice(bytes);
+    let whole = text.len() / 3 * 3;
+    text.truncate(whole);
+    let mut digits = base64(&text);
+    // The first digits hold bits of what stands before.
+    digits.split_off((place * 8).div_ceil(6).min(digits.len()))
+}
+
+/// Every byte as `%41`.
+fn percent(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
+    let byte = |byte: &u8| ['%', digit(byte >> 4), digit(byte & 15)];
+    bytes.iter().flat_map(byte).collect()
+}
+
+/// Base64 without padding, as a token could be hidden.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

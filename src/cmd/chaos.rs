@@ -42,6 +42,8 @@ const PIECE: usize = 16 * 1024;
 const INTERIM: Duration = Duration::from_secs(1);
 /// How much longer than its own grace the end of a program is waited for: its trace and its verdict have to be written.
 const AFTER_GRACE: Duration = Duration::from_secs(3);
+/// Of more subjects than this a matrix is wider than any terminal.
+const MATRIX_MAX: usize = 8;
 /// How many of the last lines of a control run are told.
 const PRINTED: usize = 10;
 
@@ -55,8 +57,8 @@ pub struct Args {
     /// Run this scenario: a name, a name with all its variants, or an alias (may be repeated) [default: all]
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
-    /// What to test: a name of gwtool's own or of the subject file (may be repeated) [default: gwtool, or all of the
-    /// subject file]
+    /// What to test: a name that `gwtool subjects` lists, `zoo` for all that have a defect, or a name of the subject file (may
+    /// be repeated) [default: gwtool, or all of the subject file]
     #[arg(long = "subject", value_name = "NAME", value_parser = Subjects, hide_possible_values = true)]
     subjects: Vec<String>,
     /// Programs to test, by name, from a TOML file
@@ -140,10 +142,8 @@ impl TypedValueParser for Subjects {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let names = Name::ALL
-            .iter()
-            .map(|name| PossibleValue::new(name.as_str()));
-        Some(Box::new(names))
+        let names = Name::all().map(Name::as_str).chain([plan::ZOO]);
+        Some(Box::new(names.map(PossibleValue::new)))
     }
 }
 
@@ -644,12 +644,12 @@ fn result(report: &Report, is_single: bool, format: Format, shared: Shared) -> S
     let mut subjects: Vec<&str> = report.runs.iter().map(|run| &*run.subject).collect();
     subjects.sort_unstable();
     subjects.dedup();
-    match format {
-        Format::Json => crate::reports::json::document(report),
+    let text = match format {
+        Format::Json => return crate::reports::json::document(report),
         Format::Human if is_single && report.runs.iter().any(|run| run.control.is_none()) => {
             terminal::single(report)
         }
-        Format::Human if subjects.len() > 1 => {
+        Format::Human if (2..=MATRIX_MAX).contains(&subjects.len()) => {
             let matrix = terminal::matrix(report, rows);
             if shared.verbose > 0 {
                 format!("{}\n{matrix}", terminal::table(report, rows))
@@ -658,6 +658,11 @@ fn result(report: &Report, is_single: bool, format: Format, shared: Shared) -> S
             }
         }
         Format::Human => terminal::table(report, rows),
+    };
+    if shared.verbose > 0 {
+        format!("{text}\n{}", terminal::coverage(report))
+    } else {
+        text
     }
 }
 

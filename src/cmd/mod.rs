@@ -14,7 +14,9 @@ pub mod output;
 pub mod pool;
 pub mod rules;
 pub mod scenarios;
+pub mod selftest;
 pub mod sinks;
+pub mod subjects;
 pub mod supervise;
 
 use crate::net::Interrupt;
@@ -78,6 +80,10 @@ pub enum Command {
     Scenarios(scenarios::Args),
     /// List or show the rules that subjects are judged by
     Rules(rules::Args),
+    /// List or show what can be tested without a program: sound clients, and those with a defect
+    Subjects(subjects::Args),
+    /// Prove the judge: sound clients conform, and every client with a defect is caught
+    Selftest(selftest::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Look after programs for gwtool, which starts this itself
@@ -93,6 +99,8 @@ pub fn run(cli: Cli, stop: &Interrupt) -> Result<u8, Failure> {
         Command::Chaos(args) => chaos::run(&args, shared, stop),
         Command::Scenarios(args) => scenarios::run(args, shared),
         Command::Rules(args) => rules::run(args, shared),
+        Command::Subjects(args) => subjects::run(args, shared),
+        Command::Selftest(args) => selftest::run(&args, shared, stop),
         Command::Completions(args) => completions::run(&args, shared),
         Command::Supervise => supervise::run(),
     }
@@ -118,7 +126,15 @@ mod tests {
         names.sort();
         assert_eq!(
             names,
-            ["chaos", "completions", "connect", "rules", "scenarios"]
+            [
+                "chaos",
+                "completions",
+                "connect",
+                "rules",
+                "scenarios",
+                "selftest",
+                "subjects"
+            ]
         );
     }
 }

@@ -333,6 +333,10 @@ impl<'a> Driver<'a> {
         let Some(phase) = progress.and_then(|p| p.advance(self.now, is_spent)) else {
             return false;
         };
+        // Before the phase, since what follows the last one is not judged.
+        if let Tested::Machine(side, _) = &self.subject {
+            self.recorder.record(self.now, side.held());
+        }
         self.recorder.record(self.now, Seen::Phase(phase));
         if let Some(gateway) = &mut self.gateway {
             match phase {

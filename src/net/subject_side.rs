@@ -143,6 +143,16 @@ impl SubjectSide {
         &*self.machine
     }
 
+    /// What the machine holds at this moment.
+    pub(super) fn held(&self) -> Seen {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Seen::Held {
+            sockets: count(self.connections.len().saturating_sub(self.draining.len())),
+            closing: count(self.draining.len()),
+            timers: count(self.timers.count()),
+        }
+    }
+
     pub(super) fn next_want(&mut self) -> Option<Want> {
         self.wants.pop_front()
     }

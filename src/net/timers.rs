@@ -36,6 +36,11 @@ impl Timers {
         self.armed.pop_if(|(at, _)| *at <= now)
     }
 
+    /// How many are armed.
+    pub(super) fn count(&self) -> usize {
+        self.armed.len()
+    }
+
     /// Disarms all.
     pub(super) fn clear(&mut self) {
         self.armed.clear();

@@ -1,10 +1,12 @@
-//! Rules about connecting: C1 to C4 and C6. (C5 is judged in `reconnect.rs`, with the other reasons to come back.)
+//! Rules about connecting: C1 to C4, C6 and C7. (C5 is judged in `reconnect.rs`, with the other reasons to come back, C8 in
+//! `reading.rs`.)
 
 use super::docket::Docket;
 use super::rules::Rule;
 use super::view::{Auth, Connection, Due, Shared};
-use crate::protocol::Opcode;
+use crate::protocol::{Json, Opcode};
 use crate::time::{Duration, Instant, show};
+use serde::Deserialize;
 
 /// The wait for an upgrade or a HELLO that mature clients stay below. Two of them give up after 60 s, and one of those leaves the
 /// connection open until it connects again, up to 2 s later.
@@ -21,6 +23,8 @@ pub(super) struct Discovery {
     url_is_good: bool,
     /// Requests since then.
     needless: u32,
+    /// IDENTIFYs since the last request, which said how many sessions may be started.
+    identified: u32,
     life: u32,
     /// Whether anything was asked over REST at all.
     pub(super) has_asked: bool,
@@ -47,7 +51,9 @@ impl Discovery {
         let path = path.split('?').next().unwrap_or(path);
         if path.ends_with("/gateway") || path.ends_with("/gateway/bot") {
             self.requests += 1;
-            self.needless += u32::from(self.url_is_good);
+            // Who has used up what it was told has to ask for more, not for the URL.
+            let is_used_up = std::mem::take(&mut self.identified) >= shared.limit.starts;
+            self.needless += u32::from(self.url_is_good && !is_used_up);
         }
     }
 
@@ -55,6 +61,13 @@ impl Discovery {
     pub(super) const fn doubt(&mut self) {
         self.url_is_good = false;
         self.needless = 0;
+    }
+
+    /// An IDENTIFY was read.
+    pub(super) const fn identified(&mut self, shared: &Shared) {
+        if self.life == shared.life {
+            self.identified += 1;
+        }
     }
 
     /// HELLO was sent: the URL was good.
@@ -121,6 +134,35 @@ impl Discovery {
                 )
             }),
         }
+    }
+}
+
+/// Whether the query of an upgrade asks for a transport that is compressed.
+pub(super) fn asks_for_compression(path: &str) -> bool {
+    let query = query(path);
+    let is_asked = |(key, value): &(String, String)| key == "compress" && !value.is_empty();
+    query.iter().any(is_asked)
+}
+
+/// The subject sent IDENTIFY: does it ask for compression twice?
+pub(super) fn compression(connection: &Connection, shared: &Shared, docket: &mut Docket, d: &Json) {
+    /// What is read of IDENTIFY.
+    #[derive(Deserialize)]
+    struct Identify {
+        #[serde(default)]
+        compress: bool,
+    }
+    let of_payloads = d.read::<Identify>().is_ok_and(|asked| asked.compress);
+    let number = connection.number;
+    match (connection.is_compressed, of_payloads) {
+        (true, true) => docket.broken(Rule::C7, shared.now, Some(number), || {
+            (
+                format!("asked for both kinds of compression on #{number}"),
+                "`compress` in the query or in IDENTIFY, not in both".to_owned(),
+            )
+        }),
+        (false, false) => {}
+        _ => docket.kept(Rule::C7),
     }
 }
 

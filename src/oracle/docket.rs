@@ -3,6 +3,7 @@
 //! The groups of rules write into it as entries come by. A rule that is broken again and again is told three times and then
 //! counted, so that the memory of a judge does not grow with the length of a run.
 
+use super::coverage::{Coverage, Scene, Scenes, Strikes};
 use super::rules::{self, Rule};
 use super::{Effect, Finding, FindingKind, RuleCount, RuleLevel};
 use crate::time::Instant;
@@ -18,6 +19,14 @@ struct Count {
     kept: u64,
     /// Findings, by effect: fails, shown, note.
     found: [u64; 3],
+    scenes: Scenes,
+}
+
+impl Count {
+    fn exercise(&mut self, scene: Scene) {
+        self.exercised += 1;
+        self.scenes.add(scene);
+    }
 }
 
 /// What was found so far.
@@ -30,6 +39,8 @@ pub(super) struct Docket {
     witnessed: usize,
     /// Outcomes that came again and are not told, by id.
     more: BTreeMap<String, u64>,
+    /// Where what is judged now was seen.
+    pub(super) scene: Scene,
     /// Rules are judged only while it is; a subject that was told to stop need not keep them.
     pub(super) is_open: bool,
 }
@@ -42,6 +53,7 @@ impl Docket {
             findings: Vec::new(),
             witnessed: 0,
             more: BTreeMap::new(),
+            scene: Scene::default(),
             is_open: true,
         }
     }
@@ -54,7 +66,7 @@ impl Docket {
     pub(super) fn kept(&mut self, rule: Rule) {
         if self.judges(rule) {
             let count = &mut self.counts[rule as usize];
-            count.exercised += 1;
+            count.exercise(self.scene);
             count.kept += 1;
         }
     }
@@ -87,7 +99,7 @@ impl Docket {
             return;
         }
         let count = &mut self.counts[rule as usize];
-        count.exercised += 1;
+        count.exercise(self.scene);
         if effect == Effect::Note {
             count.kept += 1;
         }
@@ -137,8 +149,8 @@ impl Docket {
         self.findings[from..].iter_mut()
     }
 
-    /// The findings in the order of time, and the counts of the rules that were exercised.
-    pub(super) fn close(mut self) -> (Vec<Finding>, Vec<RuleCount>) {
+    /// The findings in the order of time, the counts of the rules that were exercised, and where they were.
+    pub(super) fn close(mut self, strikes: &Strikes) -> (Vec<Finding>, Vec<RuleCount>, Coverage) {
         for (rule, count) in rules::all().iter().zip(&self.counts) {
             for effect in [Effect::Fails, Effect::Shown, Effect::Note] {
                 let more = count.found[effect as usize].saturating_sub(TOLD);
@@ -159,11 +171,15 @@ impl Docket {
         self.findings.sort_by_key(|finding| finding.at);
         let exercised = rules::all().iter().zip(&self.counts);
         let exercised = exercised.filter(|(_, count)| count.exercised > 0);
+        let scenes = exercised
+            .clone()
+            .map(|(rule, count)| (rule.id, &count.scenes));
+        let coverage = strikes.coverage(scenes);
         let counts = exercised.map(|(rule, count)| RuleCount {
             rule: rule.id,
             exercised: count.exercised,
             kept: count.kept,
         });
-        (self.findings, counts.collect())
+        (self.findings, counts.collect(), coverage)
     }
 }

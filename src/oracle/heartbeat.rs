@@ -1,4 +1,4 @@
-//! Rules about heartbeats: H1, H3 to H6, H8, H9, and D3, which heartbeats show.
+//! Rules about heartbeats: H1 to H6, H8, H9, and D3, T2 and Z4, which heartbeats show.
 //!
 //! A heartbeat is judged when it is read, and what is missing when its time is over. Nothing is asked of a connection that is
 //! deaf, that is being left, or whose subject is frozen. A missing ACK is a missing one only after a full interval; what a
@@ -6,6 +6,8 @@
 
 use super::Effect;
 use super::docket::Docket;
+use super::rate;
+use super::reading;
 use super::rules::Rule;
 use super::view::{Auth, Connection, Due, Session, Shared};
 use crate::protocol::Json;
@@ -18,6 +20,12 @@ const RATE_OVER: usize = 10;
 const UNACKED_MAX: usize = 16;
 /// How long the answer to a requested heartbeat may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// First heartbeats that tell whether they are spread.
+const FIRSTS: u32 = 10;
+/// As many random numbers lie in so small a part of their range, in thousandths, once in a hundred million times.
+const SPREAD: u128 = 100;
+/// A payload from this size on, in bytes, is a large one: READY of a bot in a few hundred guilds.
+const LARGE: u32 = 1 << 20;
 
 /// One connection's heart.
 #[derive(Debug, Default)]
@@ -30,6 +38,10 @@ pub(super) struct Heart {
     unacked: VecDeque<(Instant, bool)>,
     /// When something last set out for the subject.
     heard: Instant,
+    /// How long after HELLO the first heartbeat came, if nobody had asked for it.
+    first: Option<Duration>,
+    /// Whether a large payload was sent since the last heartbeat.
+    is_loaded: bool,
 }
 
 impl Heart {
@@ -43,6 +55,74 @@ impl Heart {
         self.recent.clear();
         self.last = None;
     }
+}
+
+/// At which part of the interval the first heartbeats of connections came, in thousandths.
+#[derive(Debug, Default)]
+pub(super) struct Firsts {
+    count: u32,
+    least: u128,
+    most: u128,
+}
+
+impl Firsts {
+    /// A connection is over, or the run is. One that did not live for a whole interval says nothing: of such connections only
+    /// those show a first heartbeat whose random number is a small one.
+    pub(super) fn ended(&mut self, connection: &Connection, shared: &Shared, docket: &mut Docket) {
+        let (Some(hello), Some(first)) = (connection.hello, connection.heart.first) else {
+            return;
+        };
+        let slack = shared.slack(hello.interval);
+        let part = |of: Duration| of.as_nanos() * 1000 / hello.interval.as_nanos().max(1);
+        if shared.now - hello.at < hello.interval + slack || part(slack) > SPREAD {
+            return;
+        }
+        let first = part(first);
+        (self.least, self.most) = match self.count {
+            0 => (first, first),
+            _ => (self.least.min(first), self.most.max(first)),
+        };
+        self.count += 1;
+        if self.count < FIRSTS {
+            return;
+        }
+        if self.most - self.least > part(slack) {
+            docket.kept(Rule::H2);
+            return;
+        }
+        let Self { count, least, most } = std::mem::take(self);
+        docket.broken(Rule::H2, shared.now, None, || {
+            (
+                format!(
+                    "the first heartbeats of {count} connections came all between {} and {} of the interval",
+                    percent(least),
+                    percent(most)
+                ),
+                "each at a random part of it".to_owned(),
+            )
+        });
+    }
+}
+
+/// Thousandths as people read them.
+fn percent(thousandths: u128) -> String {
+    format!("{}.{} %", thousandths / 10, thousandths % 10)
+}
+
+/// What a heartbeat showed of what the subject had received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// That it had what was sent to it a while ago.
+    Known,
+    /// That it had not, or something else instead.
+    Unknown,
+    /// Nothing.
+    Nothing,
+}
+
+/// A payload set out for the subject.
+pub(super) const fn sent(connection: &mut Connection, bytes: u32) {
+    connection.heart.is_loaded |= bytes >= LARGE;
 }
 
 /// HELLO was sent.
@@ -100,7 +180,17 @@ pub(super) fn beat(connection: &mut Connection, shared: &Shared, docket: &mut Do
     }
     if connection.settle(Due::Beat) {
         docket.kept(gap_rule(connection, now));
+        if rate::is_busy(connection, shared) {
+            docket.kept(Rule::T2);
+        }
+        if connection.heart.is_loaded {
+            docket.kept(Rule::Z4);
+        }
+        if connection.heart.beats == 0 && !was_asked {
+            connection.heart.first = connection.hello.map(|hello| now - hello.at);
+        }
     }
+    connection.heart.is_loaded = false;
     if !was_asked {
         pace(connection, shared, docket);
     }
@@ -188,7 +278,7 @@ pub(super) fn number(
     shared: &Shared,
     docket: &mut Docket,
     d: &Json,
-) {
+) -> Shown {
     let (now, number) = (shared.now, connection.number);
     let sent = |rule: Rule, docket: &mut Docket, expected: String| {
         docket.broken(rule, now, Some(number), || {
@@ -197,6 +287,7 @@ pub(super) fn number(
                 expected,
             )
         });
+        Shown::Unknown
     };
     let text = d.get().trim();
     let carried = match text.parse::<u64>() {
@@ -213,14 +304,15 @@ pub(super) fn number(
     let Some(session) = session else {
         // Nothing is known of a session that an earlier life may have handed over.
         return match carried {
-            Some(_) if is_first => {
-                sent(
-                    Rule::H4,
-                    docket,
-                    "null: no dispatch was sent yet".to_owned(),
-                );
+            Some(_) if is_first => sent(
+                Rule::H4,
+                docket,
+                "null: no dispatch was sent yet".to_owned(),
+            ),
+            _ => {
+                docket.kept(Rule::H4);
+                Shown::Nothing
             }
-            _ => docket.kept(Rule::H4),
         };
     };
     let is_up = matches!(connection.auth, Auth::Up { .. });
@@ -244,13 +336,19 @@ pub(super) fn number(
             docket,
             format!("{floor} or more: a payload without `s` changes nothing"),
         ),
-        None => docket.kept(Rule::H4),
-        Some(_) if carried == session.odd => docket.found(Rule::D3, Effect::Note, now, Some(number), || {
-            (
-                format!("took the `s` of a payload that is no dispatch: heartbeat with d {text} on #{number}"),
-                "`s` to be taken from dispatches only".to_owned(),
-            )
-        }),
+        None => {
+            docket.kept(Rule::H4);
+            Shown::Nothing
+        }
+        Some(_) if carried == session.odd => {
+            docket.found(Rule::D3, Effect::Note, now, Some(number), || {
+                (
+                    format!("took the `s` of a payload that is no dispatch: heartbeat with d {text} on #{number}"),
+                    "`s` to be taken from dispatches only".to_owned(),
+                )
+            });
+            Shown::Nothing
+        }
         Some(carried) if carried > session.highest => sent(
             Rule::H4,
             docket,
@@ -260,43 +358,50 @@ pub(super) fn number(
         // has told of more.
         Some(carried) if is_settled && session.confirmed.is_some_and(|old| carried < old) => {
             let old = session.confirmed.unwrap_or_default();
-            sent(Rule::H4, docket, format!("{old} or more, as before: numbers do not run backwards"));
+            sent(
+                Rule::H4,
+                docket,
+                format!("{old} or more, as before: numbers do not run backwards"),
+            )
         }
         Some(carried) if carried < floor => sent(
             Rule::H4,
             docket,
             format!("{floor} or more, received long before"),
         ),
-        Some(carried) if carried == 0 && is_up => {
-            sent(Rule::H4, docket, "null or a number that was sent".to_owned());
-        }
+        Some(carried) if carried == 0 && is_up => sent(
+            Rule::H4,
+            docket,
+            "null or a number that was sent".to_owned(),
+        ),
         Some(carried) => {
             session.confirmed = session.confirmed.max(Some(carried));
             docket.kept(Rule::H4);
-            if floor > 0 {
-                docket.kept(Rule::D3);
+            if floor == 0 {
+                return Shown::Nothing;
             }
+            docket.kept(Rule::D3);
+            Shown::Known
         }
     }
 }
 
 /// A heartbeat did not come in time.
-pub(super) fn beat_overdue(connection: &Connection, shared: &Shared, docket: &mut Docket) {
+pub(super) fn beat_overdue(connection: &mut Connection, shared: &Shared, docket: &mut Docket) {
     // After op 9 many wait a few seconds and then leave, which at a short interval is longer than a heartbeat is due.
     if connection.auth == Auth::Refused {
         return;
     }
     let number = connection.number;
     let interval = connection.interval(shared);
-    let rule = gap_rule(connection, shared.now);
-    docket.broken(rule, shared.now, Some(number), || {
-        let (since, what) = match (connection.heart.last, connection.hello) {
-            (Some(last), _) => (last, "the one before"),
-            (None, hello) => (hello.map_or(connection.accepted_at, |h| h.at), "HELLO"),
-        };
+    let (since, what) = match (connection.heart.last, connection.hello) {
+        (Some(last), _) => (last, "the one before"),
+        (None, hello) => (hello.map_or(connection.accepted_at, |h| h.at), "HELLO"),
+    };
+    let text = |while_what: &str| {
         (
             format!(
-                "no heartbeat on #{number} {} after {what}",
+                "no heartbeat on #{number} {} after {what}{while_what}",
                 show(shared.now - since)
             ),
             format!(
@@ -305,7 +410,18 @@ pub(super) fn beat_overdue(connection: &Connection, shared: &Shared, docket: &mu
                 show(interval + shared.slack(interval))
             ),
         )
-    });
+    };
+    let mut late = |rule, while_what| {
+        docket.broken(rule, shared.now, Some(number), || text(while_what));
+    };
+    late(gap_rule(connection, shared.now), "");
+    if rate::is_busy(connection, shared) {
+        late(Rule::T2, ", while commands were sent");
+    }
+    if std::mem::take(&mut connection.heart.is_loaded) {
+        late(Rule::Z4, ", while a large payload was on its way");
+    }
+    reading::stalls(connection, shared, docket);
 }
 
 /// The answer to a requested heartbeat did not come in time.

@@ -10,17 +10,20 @@
 
 mod close;
 mod connect;
+pub mod coverage;
 mod delivery;
 mod docket;
 mod expectations;
 mod health;
 mod heartbeat;
+mod holdings;
 mod identify;
 pub mod names;
 mod notes;
 mod outcomes;
 mod process;
 mod rate;
+mod reading;
 mod reconnect;
 mod resume;
 mod robustness;
@@ -32,8 +35,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use self::coverage::{Coverage, Scene, State};
 use self::docket::Docket;
 use self::health::Health;
+use self::holdings::{Held, Holdings};
 use self::notes::Notes;
 use self::outcomes::{Outcomes, RecoveryFacts};
 use self::process::{Processes, Reason};
@@ -155,6 +160,8 @@ pub struct Judgement {
     pub watched: Duration,
     /// What was counted: connections, identifies, resumes, …
     pub counts: Counts,
+    /// What was exercised: states, faults and rules.
+    pub coverage: Coverage,
 }
 
 /// What was counted in a run.
@@ -199,8 +206,11 @@ pub struct Judge {
     docket: Docket,
     discovery: connect::Discovery,
     identified: identify::Identified,
+    limits: rate::Limits,
+    firsts: heartbeat::Firsts,
     attempts: reconnect::Attempts,
     outcomes: Outcomes,
+    holdings: Holdings,
     deliveries: delivery::Deliveries,
     expectations: expectations::Ledger,
     processes: Processes,
@@ -248,8 +258,11 @@ impl Judge {
             docket: Docket::new(header.vantage),
             discovery: connect::Discovery::default(),
             identified: identify::Identified::default(),
+            limits: rate::Limits::default(),
+            firsts: heartbeat::Firsts::default(),
             attempts: reconnect::Attempts::default(),
             outcomes: Outcomes::default(),
+            holdings: Holdings::default(),
             deliveries: delivery::Deliveries::default(),
             expectations: expectations::Ledger::new(header.expect.clone()),
             processes: Processes::new(header.sees_process),
@@ -297,6 +310,12 @@ impl Judge {
             Watch::Ended { at, is_complete } => (at, is_complete),
         };
         self.attempts.finish(&self.view, &mut self.docket, until);
+        for connection in &self.view.connections {
+            let (shared, docket) = (&self.view.shared, &mut self.docket);
+            if connection.is_open() && !connection.is_foreign(shared) {
+                self.firsts.ended(connection, shared, docket);
+            }
+        }
         if let Presence::Banned { at, crossing, .. } = self.view.shared.presence
             && self.attempts.last.is_none_or(|last| last < at + crossing)
         {
@@ -361,7 +380,7 @@ impl Judge {
         if let Some(why) = self.tls_failed.filter(|_| !gaps.is_empty()) {
             gaps.push(format!("TLS failed: {why}"));
         }
-        let (mut findings, rules) = self.docket.close();
+        let (mut findings, rules, coverage) = self.docket.close(&self.view.strikes);
         if let Some(since) = foreign {
             // All that came of it is no doing of the subject's; that it shows its token is.
             findings.retain(|finding| finding.at < since || finding.id == "token");
@@ -394,6 +413,7 @@ impl Judge {
             not_judged,
             watched: until - Instant::ZERO,
             counts: self.counts,
+            coverage,
         }
     }
 
@@ -504,6 +524,7 @@ impl Judge {
                     // What did not happen is told as of the moment at which it was late, not of the next entry.
                     self.view.shared.now = connection.due(due) + Duration::from_nanos(1);
                     connection.settle(due);
+                    self.docket.scene.state = State::of(connection);
                     let (shared, docket) = (&self.view.shared, &mut self.docket);
                     match due {
                         Due::Beat => heartbeat::beat_overdue(connection, shared, docket),
@@ -541,6 +562,7 @@ impl Judge {
 
     fn accepted(&mut self, number: u32, port: Port) {
         self.counts.connections += 1;
+        self.holdings.accepted(self.view.shared.now);
         // What the gateway does not read it cannot see: the new connection tells that the old one was left.
         for place in 0..self.view.connections.len() {
             let old = &mut self.view.connections[place];
@@ -586,6 +608,7 @@ impl Judge {
         close::payload(connection, &view.shared, docket);
         connect::payload(connection, &view.shared, docket, op);
         rate::payload(connection, &view.shared, docket, bytes);
+        self.limits.payload(connection, &view.shared, docket, op, d);
         connection.frames += 1;
         match op {
             Opcode::HEARTBEAT => self.beat(place, d),
@@ -596,6 +619,8 @@ impl Judge {
             Opcode::RESUME => self.resume(place, d),
             _ => {}
         }
+        let connection = &mut self.view.connections[place];
+        reading::payload(connection, self.view.shared.now, &mut self.docket);
     }
 
     fn beat(&mut self, place: usize, d: &Json) {
@@ -612,14 +637,9 @@ impl Judge {
             .rev()
             .find(|session| Some(session.serial) == serial);
         let connection = &view.connections[place];
-        heartbeat::number(
-            connection,
-            session,
-            is_first,
-            &view.shared,
-            &mut self.docket,
-            d,
-        );
+        let docket = &mut self.docket;
+        let shown = heartbeat::number(connection, session, is_first, &view.shared, docket, d);
+        reading::beat(&mut view.connections[place], &view.shared, docket, shown);
     }
 
     /// One authentication a connection, unless op 9 asked for another.
@@ -649,6 +669,8 @@ impl Judge {
         self.authenticates(place, Opcode::IDENTIFY);
         let (now, number) = (self.view.shared.now, self.view.connections[place].number);
         let (view, docket) = (&mut self.view, &mut self.docket);
+        connect::compression(&view.connections[place], &view.shared, docket, d);
+        self.discovery.identified(&view.shared);
         let shard = identify::identify(view, &mut self.identified, docket, number, d);
         reconnect::authenticates(view, docket, place, Opcode::IDENTIFY, shard);
         let connection = &mut view.connections[place];
@@ -689,6 +711,7 @@ impl Judge {
         let (view, docket) = (&mut self.view, &mut self.docket);
         let connection = &mut view.connections[place];
         heartbeat::heard(connection, now);
+        heartbeat::sent(connection, frame.bytes);
         connection.settle(Due::Patience);
         match frame.op {
             Opcode::DISPATCH => self.dispatch(place, frame),
@@ -699,6 +722,7 @@ impl Judge {
                 let interval = hello_interval(frame.d).unwrap_or(view.shared.interval);
                 connection.hello = Some(Hello { at: now, interval });
                 heartbeat::hello(connection, &view.shared);
+                reading::hello(connection, &mut view.shared, view.json_is_odd);
                 self.discovery.confirm(&view.shared);
                 if connection.port == Port::Main {
                     reconnect::reached_main(view, docket);
@@ -726,6 +750,27 @@ impl Judge {
         }
     }
 
+    /// A payload set out for the subject which it may have read or not. It gives reason to leave as any bad frame does; its
+    /// number may be known from now on and need not be, and what it carries is owed only once it is replayed.
+    fn on_spoilt_frame(&mut self, place: usize, op: Opcode, s: Option<u64>, name: Option<&str>) {
+        let now = self.view.shared.now;
+        let connection = &mut self.view.connections[place];
+        heartbeat::heard(connection, now);
+        connection.trouble = connection.trouble.or(Some((now, Trouble::BadFrame)));
+        if op != Opcode::DISPATCH || name == Some("READY") {
+            return;
+        }
+        let settle = self
+            .view
+            .shared
+            .settle(connection.interval(&self.view.shared));
+        let serial = connection.session;
+        if let (Some(s), Some(session)) = (s, serial.and_then(|serial| self.view.session(serial))) {
+            session.sent(s, now, settle, false);
+            session.is_scrambled = true;
+        }
+    }
+
     fn dispatch(&mut self, place: usize, frame: &ToSubject<'_>) {
         /// What is read of READY.
         #[derive(Deserialize)]
@@ -746,6 +791,11 @@ impl Judge {
             Some("RESUMED") => {
                 self.view.up(place);
                 self.attempts.succeeded();
+            }
+            Some("RATE_LIMITED") => {
+                let connection = &self.view.connections[place];
+                self.limits.told(connection, &self.view.shared, frame.d);
+                self.counts.dispatches += 1;
             }
             _ => self.counts.dispatches += 1,
         }
@@ -770,8 +820,10 @@ impl Judge {
         let Some(session) = serial.and_then(|serial| self.view.session(serial)) else {
             return;
         };
-        let is_repeat =
-            !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
+        // Of a session whose numbers did not come in order nobody can ask where the subject stands: a replay of what was
+        // sent is then the gateway's repetition, and no claim of the subject's that it had not come.
+        let is_again = s <= session.highest && (is_up || session.is_scrambled);
+        let is_repeat = !is_ready && (before.is_some_and(|old| s <= old) || is_again);
         session.is_scrambled |= is_repeat;
         session.sent(s, now, settle, is_sure);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
@@ -824,6 +876,7 @@ impl Judge {
                 }
                 self.outcomes
                     .left(connection, &view.shared, was_up, way(how));
+                reading::left(connection, &view.shared, docket);
                 robustness::left(connection, &view.shared, docket);
                 heartbeat::left(connection, &view.shared, docket);
                 connect::left(connection, docket);
@@ -907,6 +960,7 @@ impl Judge {
         if was_lost || connection.is_foreign(&view.shared) {
             return;
         }
+        self.firsts.ended(connection, &view.shared, docket);
         let number = connection.number;
         let cause = cause(connection, now);
         let (port, shard, auth) = (connection.port, connection.shard, connection.auth);
@@ -1002,6 +1056,11 @@ impl Judge {
             self.outcomes.told_to_stop();
         }
         match act {
+            Act::Stop => self.holdings.told_to_stop(self.view.shared.now),
+            Act::Kill => self.holdings.gone(),
+            _ => {}
+        }
+        match act {
             Act::Stop => self.let_go(),
             Act::Restart | Act::Kill | Act::Start => {
                 self.attempts.excused();
@@ -1031,11 +1090,13 @@ impl Judge {
                 self.attempts.reachable(self.view.shared.now);
             }
             Phase::Over => {
+                self.holdings.finish(&self.view.shared, &mut self.docket);
                 self.watch = Watch::Over {
                     at: self.view.shared.now,
                 };
             }
-            Phase::Login | Phase::Chaos => {}
+            Phase::Chaos => self.holdings.chaos(),
+            Phase::Login => {}
         }
     }
 
@@ -1045,6 +1106,7 @@ impl Judge {
         match saw {
             Seen::Started { with_session } => {
                 self.processes.started();
+                self.holdings.started();
                 self.fatal = None;
                 if self.processes.has_living_predecessor() {
                     self.dispute();
@@ -1070,7 +1132,17 @@ impl Judge {
                 }
             }
             Seen::Acted { act } => self.acted(*act),
+            Seen::Held {
+                sockets,
+                closing,
+                timers,
+            } => self.holdings.held(Held {
+                sockets: *sockets,
+                closing: *closing,
+                timers: *timers,
+            }),
             Seen::Died { message } => {
+                self.holdings.gone();
                 self.outcomes
                     .died(&mut self.view, &mut self.docket, message);
                 self.attempts.excused();
@@ -1078,6 +1150,10 @@ impl Judge {
             Seen::Stopped { reason } => {
                 self.outcomes
                     .stopped(&mut self.view, &mut self.docket, reason.as_deref());
+                // Else it is a life before this one that has stopped.
+                if self.view.shared.presence != Presence::Running {
+                    self.holdings.stopped(now);
+                }
             }
             Seen::ProcessOutput {
                 process,
@@ -1121,6 +1197,7 @@ impl Judge {
         let connection = &mut view.connections[place];
         match saw {
             Seen::Upgrade { path, .. } => {
+                connection.is_compressed = connect::asks_for_compression(path);
                 self.discovery
                     .upgrade(connection, &view.shared, docket, path);
             }
@@ -1141,9 +1218,16 @@ impl Judge {
                 ..
             } => self.on_subject_frame(place, *op, d, *bytes),
             Seen::Frame {
-                fate, op, s, t, d, ..
+                fate,
+                op,
+                s,
+                t,
+                d,
+                bytes,
+                ..
             } if fate.arrives() => {
                 let frame = ToSubject {
+                    bytes: *bytes,
                     fate: *fate,
                     op: *op,
                     s: *s,
@@ -1152,6 +1236,13 @@ impl Judge {
                 };
                 self.on_gateway_frame(place, &frame);
             }
+            Seen::Frame {
+                fate: Fate::Spoilt,
+                op,
+                s,
+                t,
+                ..
+            } => self.on_spoilt_frame(place, *op, *s, t.as_deref()),
             Seen::Message {
                 from, fate, kind, ..
             } => match (from, kind) {
@@ -1201,6 +1292,7 @@ impl Observer for Judge {
             return;
         }
         self.view.shared.now = entry.at;
+        self.docket.scene.under = self.view.under;
         if self.processes.is_watched {
             self.notes.take(entry);
         }
@@ -1222,10 +1314,17 @@ impl Judge {
                 return;
             }
             Seen::Struck { .. } => self.beside(&entry.saw),
-            saw => match saw.connection() {
-                Some(number) => self.on_connection(number, saw),
-                None => self.beside(saw),
-            },
+            saw => {
+                let number = saw.connection();
+                self.docket.scene = Scene {
+                    state: self.view.state(number),
+                    under: self.view.under,
+                };
+                match number {
+                    Some(number) => self.on_connection(number, saw),
+                    None => self.beside(saw),
+                }
+            }
         }
         // Traffic moves no deadline forward.
         if !matches!(
@@ -1242,6 +1341,7 @@ impl Judge {
 
 /// A payload that sets out for the subject, borrowed from its entry.
 struct ToSubject<'a> {
+    bytes: u32,
     fate: Fate,
     op: Opcode,
     s: Option<u64>,

@@ -2,7 +2,7 @@
 //!
 //! `died`, `leak`, `token`, `double` and `early` are seen as they happen; `hung`, `gave-up`, `loop` and `slow` follow at the end from
 //! when it recovered, which the phases of the run say ([`RecoveryFacts`]). (`resurrected` is found in `close.rs`, where
-//! connects after an end are judged; `lost` and `duplicated` in `expectations.rs`, since a scenario may admit them.)
+//! connects after an end are judged; the `leak` of an in-process subject in `holdings.rs`; `lost` and `duplicated` in `expectations.rs`, since a scenario may admit them.)
 
 use super::docket::Docket;
 use super::health::Ailment;
@@ -87,7 +87,7 @@ pub(super) struct Outcomes {
     replaced: u32,
 }
 
-fn outcome(
+pub(super) fn outcome(
     id: &str,
     effect: Effect,
     at: Instant,

@@ -31,6 +31,8 @@ pub(super) struct Attempts {
     accepted: VecDeque<Instant>,
     /// Delays between a failure and the next attempt, since the last success.
     delays: Vec<Duration>,
+    /// Whether the first of them follows the loss of a connection that was authenticated, and may be nothing.
+    is_after_loss: bool,
     failed_at: Option<Instant>,
     was_told: bool,
     /// What has to be followed by an attempt, since when, and on which connection.
@@ -78,6 +80,7 @@ impl Attempts {
     /// The subject is authenticated: what follows is another streak.
     pub(super) fn succeeded(&mut self) {
         self.delays.clear();
+        self.is_after_loss = true;
         self.failed_at = None;
         self.was_told = false;
     }
@@ -107,8 +110,7 @@ impl Attempts {
             return;
         };
         self.delays.push(now - failed);
-        // The first delay follows a loss, not a failed attempt, and may be nothing.
-        if self.delays.len() <= STREAK || view.shared.shards > 1 {
+        if self.delays.len() < STREAK + usize::from(self.is_after_loss) || view.shared.shards > 1 {
             return;
         }
         let streak = &self.delays[self.delays.len() - STREAK..];

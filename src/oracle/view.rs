@@ -7,9 +7,11 @@
 //! Times are those of the gateway's end: a frame to the subject is stamped when it is sent, one from it when it has arrived.
 //! Reactions are therefore seen a round trip late, which [`Shared::slack`] allows for.
 
+use super::coverage::{State, Strikes};
 use super::delivery::{Ledger, reported_within};
 use super::heartbeat::Heart;
 use super::rate::Budget;
+use super::reading::Reading;
 use super::rules::Rule;
 use crate::expect::{Allowances, Ends};
 use crate::fault::{Act, Action, Answer, Direction, DrawnFault, Event, Lasts, Port, Scope};
@@ -79,6 +81,8 @@ pub(super) struct Shared {
     /// Whether it reports what it delivers; a program turns it on with its first report.
     pub(super) sees_delivery: bool,
     pub(super) limit: IdentifyLimit,
+    /// The life in which a compressed connection last had its HELLO.
+    pub(super) compressed: Option<u32>,
     pub(super) presence: Presence,
     /// Counts the subject's lives: what an earlier one left open is not the later one's doing.
     pub(super) life: u32,
@@ -102,6 +106,7 @@ impl Shared {
             sees_process: header.sees_process,
             sees_delivery: header.sees_delivery,
             limit: header.identify_limit,
+            compressed: None,
             presence: Presence::Running,
             life: 0,
             with_session: false,
@@ -285,6 +290,8 @@ pub(super) struct Connection {
     pub(super) accepted_at: Instant,
     /// When the upgrade was answered with 101.
     pub(super) upgraded_at: Option<Instant>,
+    /// Whether its upgrade asked for a compressed transport.
+    pub(super) is_compressed: bool,
     pub(super) hello: Option<Hello>,
     /// From HELLO to the first IDENTIFY or RESUME: no less than a round trip.
     pub(super) round_trip: Option<Duration>,
@@ -305,6 +312,7 @@ pub(super) struct Connection {
     pub(super) frames: u64,
     pub(super) heart: Heart,
     pub(super) budget: Budget,
+    pub(super) reading: Reading,
     /// The last dispatch of a replay that RESUMED has not ended yet.
     pub(super) replayed: Option<u64>,
     dues: [Instant; DUES.len()],
@@ -319,6 +327,7 @@ impl Connection {
             is_disputed: shared.is_disputed(),
             accepted_at: shared.now,
             upgraded_at: None,
+            is_compressed: false,
             hello: None,
             round_trip: None,
             auth: Auth::None,
@@ -333,6 +342,7 @@ impl Connection {
             frames: 0,
             heart: Heart::default(),
             budget: Budget::default(),
+            reading: Reading::default(),
             replayed: None,
             dues: [Instant::FOREVER; DUES.len()],
         }
@@ -567,6 +577,10 @@ pub(super) struct View {
     pub(super) sessions: Vec<Session>,
     pub(super) trails: Vec<Trail>,
     pub(super) faults: Vec<Progress>,
+    pub(super) strikes: Strikes,
+    /// The actions that are in force, and the one that struck last: a bit for each.
+    pub(super) under: u64,
+    last_struck: u64,
     /// The last instants at which an IDENTIFY was read, each with its shard.
     pub(super) identifies: VecDeque<(Instant, Option<u32>)>,
     /// Which session each of the last connections carried.
@@ -574,6 +588,8 @@ pub(super) struct View {
     serials: u32,
     /// Whether the gateway takes its time over a Close in the whole run.
     pub(super) closes_slowly: bool,
+    /// Whether it writes its JSON otherwise than usual.
+    pub(super) json_is_odd: bool,
     /// No connection owes anything before.
     pub(super) next_due: Instant,
 }
@@ -591,9 +607,13 @@ impl View {
             sessions: Vec::new(),
             trails: Vec::new(),
             faults: header.schedule.iter().map(fault).collect(),
+            strikes: Strikes::new(&header.schedule),
+            under: 0,
+            last_struck: 0,
             identifies: VecDeque::new(),
             carried: VecDeque::new(),
             serials: 0,
+            json_is_odd: header.odd_json,
             closes_slowly: header.on_close != Answer::AtOnce,
             next_due: Instant::FOREVER,
         }
@@ -602,6 +622,22 @@ impl View {
     /// The place of a connection; the newest is nearly always the one that is asked for.
     pub(super) fn place(&self, number: u32) -> Option<usize> {
         self.connections.iter().rposition(|c| c.number == number)
+    }
+
+    /// Where a connection stands; that of the newest open one where none is named or it is gone.
+    pub(super) fn state(&self, number: Option<u32>) -> State {
+        let named = number.and_then(|number| self.place(number));
+        let newest = || self.connections.iter().rposition(Connection::is_open);
+        let place = named.or_else(newest);
+        place.map_or(State::None, |place| State::of(&self.connections[place]))
+    }
+
+    /// Finds out which actions are in force; `last` is the bit of the one that struck last.
+    fn count_in_force(&mut self, last: u64) {
+        let in_force = self.faults.iter().filter(|fault| fault.is_in_force());
+        let bits = in_force.map(|fault| self.strikes.bit(&fault.scheduled.fault.action));
+        self.under = bits.fold(last, |all, bit| all | bit);
+        self.last_struck = last;
     }
 
     pub(super) fn session(&mut self, serial: u32) -> Option<&mut Session> {
@@ -697,6 +733,11 @@ impl View {
         };
         progress.has_struck = true;
         progress.is_healed = false;
+        let action = progress.scheduled.fault.action.clone();
+        let state = self.state(connection);
+        self.strikes.struck(&action, state);
+        self.count_in_force(self.strikes.bit(&action));
+        let progress = &self.faults[fault as usize];
         let DrawnFault { action, port, .. } = &progress.scheduled.fault;
         for one in &mut self.connections {
             let is_meant = connection.map_or_else(
@@ -721,6 +762,7 @@ impl View {
         if let Some(progress) = self.faults.get_mut(fault as usize) {
             progress.is_healed = true;
         }
+        self.count_in_force(self.last_struck);
     }
 
     /// Whether a fault that blocks the resume listener alone is at work.
@@ -881,6 +923,7 @@ const fn strikes_unnamed(action: &Action<Duration>) -> bool {
             | Action::Http(_)
             | Action::Rest(_)
             | Action::Stall { .. }
+            | Action::Flood { .. }
             | Action::Subject { .. }
     )
 }
@@ -893,12 +936,18 @@ fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
             *frame != Event::Ack && *frame != Event::Dispatch
         }
         Action::Withhold { frame } => *frame != Event::Dispatch,
-        Action::Latency { by, .. } => *by >= interval / 8,
+        Action::Latency { by, .. } | Action::Jitter { by, .. } => *by >= interval / 8,
         Action::Send { op, .. } => matches!(
             *op,
             Opcode::RECONNECT | Opcode::INVALID_SESSION | Opcode::HELLO
         ),
         Action::Ping
+        // Whatever a client's habits, these are a connection on which nothing is wrong.
+        | Action::Slice { .. }
+        | Action::Fragment { .. }
+        | Action::Pad { .. }
+        | Action::Reorder { .. }
+        | Action::Flood { .. }
         | Action::RequestHeartbeat
         | Action::OnClose(_)
         | Action::Rest(_)
@@ -915,12 +964,17 @@ fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
 const fn veils(action: &Action<Duration>) -> (bool, bool) {
     match action {
         Action::Blackhole { direction } => (direction.to_subject(), false),
-        Action::Hold { direction } | Action::Latency { direction, .. } => (
+        Action::Hold { direction }
+        | Action::Latency { direction, .. }
+        | Action::Jitter { direction, .. }
+        | Action::Throttle { direction, .. } => (
             direction.to_subject(),
             matches!(direction, Direction::ToGateway | Direction::Both),
         ),
         Action::StopReading { .. } => (false, true),
-        Action::Stall { .. } => (true, false),
+        // What is read of a payload that was spoilt on its way to the gateway is no beat.
+        Action::Corrupt { direction, .. } => (false, direction.to_gateway()),
+        Action::Stall { .. } | Action::Truncate { .. } | Action::LoseContext => (true, false),
         _ => (false, false),
     }
 }

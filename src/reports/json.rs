@@ -4,6 +4,7 @@
 //! key. Unlike a trace it may hold wall time (`took_ms`).
 
 use super::{Report, Run, Stale, Totals, verdict};
+use crate::oracle::coverage::Coverage;
 use crate::oracle::{Counts, Finding, RuleCount, Verdict};
 use crate::scenarios::Ending;
 use crate::time::Duration;
@@ -22,9 +23,19 @@ struct Document<'a> {
     is_strict: bool,
     took_ms: u64,
     totals: Count,
+    coverage: Covered<'a>,
     /// What is accepted and did not come up any more.
     no_longer_seen: &'a [Stale],
     runs: Vec<Line<'a>>,
+}
+
+/// What all runs together exercised, and what none did.
+#[derive(Serialize)]
+struct Covered<'a> {
+    #[serde(flatten)]
+    coverage: &'a Coverage,
+    rules_not_exercised: Vec<&'static str>,
+    actions_that_never_struck: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -78,6 +89,7 @@ struct Details<'a> {
     rules: &'a [RuleCount],
     not_judged: Vec<Unjudged<'a>>,
     counts: Counts,
+    coverage: &'a Coverage,
     schedule: &'a [ScheduledFault],
 }
 
@@ -90,6 +102,7 @@ struct Unjudged<'a> {
 /// The report as JSON text, indented, with a line break at its end.
 pub fn document(report: &Report) -> String {
     let totals = report.totals();
+    let coverage = report.coverage();
     let document = Document {
         schema: SCHEMA,
         gwtool: env!("CARGO_PKG_VERSION"),
@@ -97,6 +110,11 @@ pub fn document(report: &Report) -> String {
         is_strict: report.is_strict,
         took_ms: millis(report.took),
         totals: count(&totals, report.planned),
+        coverage: Covered {
+            rules_not_exercised: coverage.rules_left(),
+            actions_that_never_struck: coverage.actions_left(),
+            coverage: &coverage,
+        },
         no_longer_seen: &report.stale,
         runs: report
             .runs
@@ -155,6 +173,7 @@ fn line(run: &Run, is_strict: bool) -> Line<'_> {
                     .map(|(what, why)| Unjudged { what, why })
                     .collect(),
                 counts: judgement.counts,
+                coverage: &judgement.coverage,
                 schedule: &outcome.header.schedule,
             }))
         }
@@ -215,6 +234,27 @@ mod tests {
                 "no port is free"
             ]
         );
+    }
+
+    #[test]
+    fn what_was_exercised_is_told_of_each_run_and_of_all() {
+        let document: Value = serde_json::from_str(&document(&sample::report())).unwrap();
+        let run = serde_json::json!({
+            "strikes": { "blackhole": { "steady": 2 } },
+            "rules": { "heartbeat/H1": { "states": ["awaiting-login", "steady"], "under": ["blackhole"] } },
+        });
+        assert_eq!(document["runs"][0]["coverage"], run);
+        let all = &document["coverage"];
+        assert_eq!(
+            all["strikes"]["blackhole"]["steady"], 8,
+            "four runs were judged"
+        );
+        assert_eq!(all["rules"], run["rules"]);
+        let left = all["rules_not_exercised"].as_array().unwrap();
+        assert_eq!(left.len(), crate::oracle::rules::all().len() - 1);
+        assert!(!left.contains(&Value::from("heartbeat/H1")));
+        let left = all["actions_that_never_struck"].as_array().unwrap();
+        assert!(left.contains(&Value::from("reset")) && !left.contains(&Value::from("blackhole")));
     }
 
     #[test]

@@ -10,10 +10,12 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod matrix;
+pub mod selftest;
 pub mod style;
 pub mod terminal;
 pub mod timeline;
 
+use crate::oracle::coverage::Coverage;
 use crate::oracle::{Effect, Finding, FindingKind, Judgement, Verdict};
 use crate::scenarios::{Ending, Outcome};
 use crate::time::Duration;
@@ -95,6 +97,15 @@ pub struct Totals {
 }
 
 impl Report {
+    /// What all runs together exercised.
+    pub fn coverage(&self) -> Coverage {
+        let mut all = Coverage::default();
+        for outcome in self.runs.iter().filter_map(|run| run.result.as_ref().ok()) {
+            all.add(&outcome.judgement.coverage);
+        }
+        all
+    }
+
     /// Counts the runs by how they ended.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {

@@ -4,10 +4,12 @@
 use super::{Control, Report, Run, Stale};
 use crate::expect::{Accepted, Allowances, Ends, Expectations};
 use crate::fault::{Action, Answer, Direction, Fault, Lasts, Origin, Scope, Times, Trigger};
+use crate::oracle::coverage::{Coverage, Exercised, State};
 use crate::oracle::{Counts, Effect, Finding, FindingKind, Judgement, RuleCount, Verdict};
 use crate::scenarios::{Ending, Outcome};
 use crate::time::{Duration, Instant};
 use crate::trace::{Clock, Header, IdentifyLimit, ScheduledFault, Vantage};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn header() -> Header {
     let interval = Duration::from_millis(41_250);
@@ -28,6 +30,7 @@ pub(super) fn header() -> Header {
         on_close: Answer::AtOnce,
         shards: 1,
         identify_limit: IdentifyLimit::default(),
+        odd_json: false,
         expect: Expectations::default(),
         schedule: vec![ScheduledFault {
             fault: Fault {
@@ -105,6 +108,16 @@ pub(super) fn judgement() -> Judgement {
         counts: Counts {
             connections: 3,
             ..Counts::default()
+        },
+        coverage: Coverage {
+            strikes: BTreeMap::from([("blackhole", BTreeMap::from([(State::Steady, 2)]))]),
+            rules: BTreeMap::from([(
+                "heartbeat/H1",
+                Exercised {
+                    states: BTreeSet::from([State::AwaitingLogin, State::Steady]),
+                    under: BTreeSet::from(["blackhole"]),
+                },
+            )]),
         },
     }
 }

@@ -9,6 +9,7 @@ use super::style::{self, BAD, FAINT, FAULT, HEADING};
 use super::{
     Report, Run, accepted_ids, ago, error_and_hint, not_complete, plural, rules, verdict, word,
 };
+use crate::oracle::coverage::State;
 use crate::oracle::{Effect, Finding, FindingKind, Judgement, Verdict};
 use crate::scenarios::{Ending, Outcome};
 use std::fmt::Write as _;
@@ -532,6 +533,99 @@ fn findings(findings: &[Finding], is_strict: bool, how: Evidence, to: &mut Strin
     }
 }
 
+/// How wide a line of words may be.
+const WIDTH: usize = 100;
+
+/// What the runs exercised: states of connections by actions that struck in them, and the rules.
+pub fn coverage(report: &Report) -> String {
+    let coverage = report.coverage();
+    let mut to = String::new();
+    let words = coverage.strikes.keys().map(|word| word.len());
+    let first = words.max().unwrap_or(0).max("strikes by state".len());
+    let mut text = format!("{HEADING}{:first$}", "strikes by state");
+    for state in State::ALL {
+        let _ = write!(text, " {:>6}", short(state));
+    }
+    line!(to, "{text} rules{HEADING:#}");
+    let row = |name: &str, cells: [usize; State::ALL.len()], rules: usize, to: &mut String| {
+        let mut text = format!("{name:first$}");
+        for cell in cells {
+            let _ = match cell {
+                0 => write!(text, " {FAINT}{:>6}{FAINT:#}", "."),
+                n => write!(text, " {n:>6}"),
+            };
+        }
+        line!(to, "{text} {rules:>5}");
+    };
+    for (word, counts) in &coverage.strikes {
+        let count = |state| counts.get(&state).map_or(0, |n| *n as usize);
+        let under = coverage
+            .rules
+            .values()
+            .filter(|one| one.under.contains(word));
+        row(word, State::ALL.map(count), under.count(), &mut to);
+    }
+    let in_state = |state| {
+        let rules = coverage.rules.values();
+        rules.filter(|one| one.states.contains(&state)).count()
+    };
+    row(
+        "rules exercised",
+        State::ALL.map(in_state),
+        coverage.rules.len(),
+        &mut to,
+    );
+    left(
+        "rules were exercised",
+        coverage.rules.len(),
+        &coverage.rules_left(),
+        &mut to,
+    );
+    left(
+        "actions struck",
+        coverage.strikes.len(),
+        &coverage.actions_left(),
+        &mut to,
+    );
+    to
+}
+
+/// What of the rules or of the vocabulary came up, and what did not.
+fn left(what: &str, came: usize, left: &[&str], to: &mut String) {
+    let all = came + left.len();
+    let mut text = format!("{came} of {all} {what}");
+    let mut separator = "; not:";
+    for word in left {
+        let begun = text.lines().last().map_or(0, str::len);
+        text += separator;
+        text += if begun + separator.len() + word.len() + 2 > WIDTH {
+            "\n  "
+        } else {
+            " "
+        };
+        text += word;
+        separator = ",";
+    }
+    line!(to, "{text}");
+}
+
+/// A state as the head of a column.
+const fn short(state: State) -> &'static str {
+    match state {
+        State::None => "none",
+        State::Connecting => "conn",
+        State::AwaitingHello => "hello",
+        State::AwaitingLogin => "login",
+        State::Identifying => "ident",
+        State::Resuming => "resume",
+        State::Steady => "steady",
+        State::Unacked => "no-ack",
+        State::Refused => "op9",
+        State::Leaving => "left",
+        State::Cut => "cut",
+    }
+}
+
 fn totals(report: &Report, to: &mut String) {
     let totals = report.totals();
     let parts: Vec<String> = [
@@ -623,6 +717,34 @@ mod tests {
 
         7 runs: 1 conform, 1 violate, 1 inconclusive, 1 not judged, 1 failed to run, 2 not run; watched 20m 48s in 0.0s
         ");
+    }
+
+    #[test]
+    fn coverage_is_a_table_of_states_by_actions_and_what_never_came_up() {
+        let text = plain(&coverage(&sample::report()));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        let head: Vec<&str> = text.lines().take(5).collect();
+        insta::assert_snapshot!(head.join("\n"), @r"
+        strikes by state   none   conn  hello  login  ident resume steady no-ack    op9   left    cut rules
+        blackhole             .      .      .      .      .      .      8      .      .      .      .     1
+        rules exercised       .      .      .      1      .      .      1      .      .      .      .     1
+        1 of 60 rules were exercised; not: connect/C1, connect/C2, connect/C3, connect/C4, connect/C5,
+          connect/C6, connect/C7, connect/C8, heartbeat/H2, heartbeat/H3, heartbeat/H4, heartbeat/H5,
+        ");
+        assert!(
+            text.contains("1 of ") && text.contains("actions struck; not: "),
+            "{text}"
+        );
+        for rule in crate::oracle::rules::all() {
+            assert!(
+                text.contains(rule.id) || rule.id == "heartbeat/H1",
+                "{} in {text}",
+                rule.id
+            );
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! ```
 
 use super::escape::{escape, shorten};
+use super::plural;
 use super::style::{BAD, FAINT, FAULT, GOOD, HEADING};
 use crate::fault::Act;
 use crate::faults::schedule::describe;
@@ -330,6 +331,7 @@ const fn is_left_out(seen: &Seen) -> bool {
         seen,
         Seen::Armed { .. }
             | Seen::Delivered(_)
+            | Seen::Held { .. }
             | Seen::End { is_complete: true }
             // An upgrade that goes well is followed by HELLO; any other is told with its status.
             | Seen::Upgrade { .. }
@@ -374,6 +376,7 @@ const fn fate_note(fate: Fate) -> &'static str {
         Fate::Withheld => " (withheld)",
         Fate::Swallowed => " (swallowed)",
         Fate::Injected => " (sent by the schedule)",
+        Fate::Spoilt => " (spoilt)",
     }
 }
 
@@ -489,6 +492,21 @@ fn words_of(seen: &Seen) -> String {
                 OutputStream::Stderr => "!",
             };
             format!("{FAINT}{mark} {}{FAINT:#}", escape(text))
+        }
+        Seen::Held {
+            sockets,
+            closing,
+            timers,
+        } => {
+            let closing = match closing {
+                0 => String::new(),
+                n => format!(", {n} more that it has closed"),
+            };
+            format!(
+                "{FAINT}subject holds {}{closing}, {}{FAINT:#}",
+                plural(*sockets as usize, "socket"),
+                plural(*timers as usize, "timer")
+            )
         }
         Seen::Exited { status, .. } => format!("subject's process ended: {status}"),
         Seen::Health { answer, took } => match answer {

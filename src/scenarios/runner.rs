@@ -8,6 +8,7 @@ use crate::faults::schedule;
 use crate::machine::Endpoints;
 use crate::net::run::{Setup, run as run_engine, run_program};
 use crate::net::{Interrupt, RunError};
+use crate::oracle::coverage::Coverage;
 use crate::oracle::{Counts, Judge, Judgement, Verdict};
 use crate::protocol::{Compression, Token};
 use crate::seed::{Draw, Seed, Stream};
@@ -203,6 +204,7 @@ impl Plan {
                 reset_after: enforce.reset_after,
                 max_concurrency: enforce.max_concurrency,
             },
+            odd_json: false,
             expect: scenario.expect.clone(),
             schedule,
             // Whether a program reports what it delivered is seen when it does.
@@ -219,6 +221,7 @@ impl Plan {
                 .map(|range| drawn(range, interval, &mut draw)),
             traffic: scenario.traffic.map(at),
             enforce,
+            style: scenario.json,
             latency,
             tls: self.tls,
             timeout: self.timeout,
@@ -363,6 +366,7 @@ fn unseen(header: Header, verdict: Verdict, reason: String) -> Outcome {
         not_judged: Vec::new(),
         watched: Duration::ZERO,
         counts: Counts::default(),
+        coverage: Coverage::default(),
     };
     Outcome {
         header,

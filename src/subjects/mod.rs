@@ -1,12 +1,14 @@
 //! Subjects: what a run can put under test, and the names by which `--subject` knows it.
 //!
-//! A subject is a machine in this process (our own client, the classic client, the Carbon port), or a program in any language. The machines are
-//! pure: they open no socket, read no clock and draw no thread's randomness, and they know neither each other nor the fake
-//! gateway, so that no mistake of ours can hide behind one of theirs. Only this file, the register, knows them all.
+//! A subject is a machine in this process (our own client, the classic client, the Carbon port, a client with a defect) or a
+//! program in any language. The machines are pure: they open no socket, read no clock and draw no thread's randomness, and
+//! they know neither each other nor the fake gateway, so that no mistake of ours can hide behind one of theirs. Only this
+//! file, the register, knows them all.
 
 pub mod carbon;
 pub mod classic;
 pub mod program;
+pub mod zoo;
 
 use crate::client::{self, Discovery, Lifecycle};
 use crate::expect::Allowances;
@@ -21,6 +23,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use thiserror::Error;
+use zoo::{Defect, Made};
 
 /// What a scenario needs of a subject; without it the scenario is not judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,17 +72,18 @@ pub enum Subject {
 
 impl Subject {
     /// Whether it can do what a scenario needs.
-    pub const fn can(&self, need: Need) -> bool {
+    pub fn can(&self, need: Need) -> bool {
         match (self, need) {
             (Self::Machine(_), Need::Commands | Need::Delivery)
-            | (Self::Machine(Name::Classic), Need::Compression)
             // Whether a program reports what it delivered is seen when it does. It chooses compression and shards itself, and
             // whether it chose so is seen as well: a fault that needs it strikes or not.
             | (
                 Self::Program(_),
                 Need::Delivery | Need::Process | Need::Compression | Need::Shards,
             ) => true,
-            (Self::Machine(name), Need::Compression) => matches!(name, Name::Gwtool),
+            (Self::Machine(name), Need::Compression) => {
+                matches!(name.control(), Name::Gwtool | Name::Classic)
+            }
             (Self::Machine(_), Need::Shards | Need::Process)
             // A program's application has commands of its own.
             | (Self::Program(_), Need::Commands) => false,
@@ -129,10 +133,12 @@ pub enum Name {
     Carbon,
     /// The same with the one line mended that leaves an orphan of a heartbeat.
     CarbonMended,
+    /// A client with a defect.
+    Defect(Defect),
 }
 
 impl Name {
-    /// Every name, in the order in which they are listed.
+    /// Every name but those of defects, in the order in which they are listed.
     pub const ALL: [Self; 4] = [
         Self::Gwtool,
         Self::Classic,
@@ -140,13 +146,47 @@ impl Name {
         Self::CarbonMended,
     ];
 
+    /// Every name, those of defects last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Self::zoo())
+    }
+
+    /// The names of all clients with a defect.
+    pub fn zoo() -> impl Iterator<Item = Self> {
+        Defect::all().map(Self::Defect)
+    }
+
+    /// Of a client with a defect the sound one that it was made of; any other is its own.
+    #[must_use]
+    pub fn control(self) -> Self {
+        match self {
+            Self::Defect(defect) => match defect.info().made {
+                Made::Wrapped(_) => Self::Gwtool,
+                Made::Classic(_) => Self::Classic,
+            },
+            other => other,
+        }
+    }
+
     /// As it is typed.
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Gwtool => "gwtool",
             Self::Classic => "classic",
             Self::Carbon => "carbon-0.14",
             Self::CarbonMended => "carbon-0.14-mended",
+            Self::Defect(defect) => defect.subject(),
+        }
+    }
+
+    /// What it is, as it stands behind its name in a list.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Gwtool => "gwtool's own client",
+            Self::Classic => "a plain client with callbacks, as the popular libraries have them",
+            Self::Carbon => "the lifecycle of Carbon 0.14, faults kept",
+            Self::CarbonMended => "the same without the orphan of a heartbeat that ends it",
+            Self::Defect(defect) => defect.info().does,
         }
     }
 }
@@ -161,6 +201,7 @@ impl Name {
             }
             Self::Classic => classic_config(Token::new(""), *settings).allowances(interval),
             Self::Carbon | Self::CarbonMended => carbon::allowances(interval),
+            Self::Defect(_) => self.control().allowances(settings, interval),
         }
     }
 
@@ -185,6 +226,21 @@ impl Name {
             }
             Self::Carbon => Orphan::Kept,
             Self::CarbonMended => Orphan::Mended,
+            Self::Defect(defect) => {
+                return match defect.info().made {
+                    Made::Wrapped(perturbation) => {
+                        let client = self.control().machine(endpoints, token, settings, draw);
+                        perturbation.around(client, settings.compress)
+                    }
+                    Made::Classic(flaw) => {
+                        let config = classic::Config {
+                            flaw: Some(flaw),
+                            ..classic_config(token.clone(), *settings)
+                        };
+                        Box::new(Classic::new(config, draw))
+                    }
+                };
+            }
         };
         let mut config = carbon::Config {
             orphan,
@@ -222,7 +278,8 @@ impl fmt::Display for Name {
 /// Why a text names no subject.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "no subject named `{0}`: expected one of `gwtool`, `classic`, `carbon-0.14`, `carbon-0.14-mended`"
+    "no subject named `{0}`: expected one of `gwtool`, `classic`, `carbon-0.14`, `carbon-0.14-mended`, or `defect:` and the name \
+     of a defect"
 )]
 pub struct UnknownSubject(String);
 
@@ -230,9 +287,11 @@ impl FromStr for Name {
     type Err = UnknownSubject;
 
     fn from_str(text: &str) -> Result<Self, UnknownSubject> {
+        let defect = |text: &str| Defect::find(text.strip_prefix(zoo::PREFIX)?).map(Self::Defect);
         Self::ALL
             .into_iter()
             .find(|name| name.as_str() == text)
+            .or_else(|| defect(text))
             .ok_or_else(|| UnknownSubject(text.to_owned()))
     }
 }
@@ -243,9 +302,10 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_shown() {
-        for name in Name::ALL {
+        for name in Name::all() {
             assert_eq!(name.to_string().parse(), Ok(name));
         }
+        assert_eq!("defect:D04".parse(), "defect:no-ack-check".parse::<Name>());
     }
 
     #[test]

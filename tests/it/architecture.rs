@@ -24,6 +24,7 @@ const ROWS: &[&str] = &[
     "oracle",
     "net",
     "scenarios",
+    "selftest",
     "reports",
     "cmd",
 ];
@@ -41,6 +42,8 @@ const STRANGERS: &[(&str, &str)] = &[
     ("oracle", "subjects"),
     ("oracle", "faults"),
     ("subjects/carbon", "client"),
+    ("subjects/zoo", "server"),
+    ("subjects/zoo", "faults"),
     ("subjects/classic", "client"),
     ("subjects/classic", "server"),
     ("subjects/classic", "faults"),

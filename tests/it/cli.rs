@@ -521,7 +521,70 @@ mod lists {
         let by_id = gwtool("rules show heartbeat/H1");
         assert!(by_id.is(0).stdout.starts_with("heartbeat/H1  "));
         assert_eq!(by_id.stdout, gwtool("rules show h1").is(0).stdout);
-        gwtool("rules show heartbeat/H99").is_error(&["`heartbeat/H99`", "hint: "]);
+        assert_eq!(rules[0]["version"], 1);
+        let shown = by_id.stdout.as_str();
+        for line in [
+            "why: ",
+            "broken: ",
+            "hint: ",
+            "source: ",
+            "judged: ",
+            "exercised: in ",
+        ] {
+            assert!(shown.contains(&format!("\n{line}")), "{line} in {shown}");
+        }
+        // It is exercised wherever a heartbeat is sent, and never where the client stops before one.
+        assert!(
+            shown.contains(" flap") && !shown.contains(" fatal-on-connect"),
+            "{shown}"
+        );
+        assert!(
+            shown.lines().skip(2).all(|line| line.len() <= 120),
+            "{shown}"
+        );
+        gwtool("rules show heartbeat/H99").is_error(&["`heartbeat/H99`", "hint: did you mean"]);
+        gwtool("rules show something-else").is_error(&["`something-else`", "hint: ids look like"]);
+        let died = gwtool("rules show died");
+        assert!(
+            died.is(0).stdout.starts_with("died  an outcome\n"),
+            "{}",
+            died.stdout
+        );
+        let codes = gwtool("rules show close_codes");
+        assert!(
+            codes.is(0).stdout.contains("an expectation"),
+            "{}",
+            codes.stdout
+        );
+    }
+
+    #[test]
+    fn what_was_exercised_is_told_when_more_is_asked_for() {
+        let run = "chaos --scenario zombie-race --scenario flap --seed 1";
+        let told = gwtool(&format!("{run} -v"));
+        let text = &told.is(0).stdout;
+        assert!(!gwtool(run).stdout.contains("strikes by state"));
+        let begun = text.find("strikes by state").expect("the table is there");
+        let table: Vec<&str> = text[begun..].lines().collect();
+        assert!(
+            table.iter().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+        let row = |name: &str| table.iter().find(|line| line.starts_with(name)).copied();
+        assert!(row("blackhole").is_some() && row("stall").is_some() && row("close").is_none());
+        assert!(
+            text.contains(" of 60 rules were exercised; not: connect/"),
+            "{text}"
+        );
+        let json = gwtool(&format!("{run} --format json")).is(0).json();
+        let exercised = json["coverage"]["rules"].as_object().expect("a map").len();
+        assert!(
+            text.contains(&format!("\n{exercised} of 60 rules")),
+            "{text}"
+        );
+        let h6 = &json["coverage"]["rules"]["heartbeat/H6"];
+        let states = h6["states"].as_array().expect("a list");
+        assert!(states.contains(&"unacked".into()), "{h6}");
     }
 
     #[test]

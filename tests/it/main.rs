@@ -17,6 +17,7 @@ mod faults;
 mod first_byte;
 mod flaws;
 mod fuzz;
+mod keeping;
 mod lab;
 mod live;
 mod programs;

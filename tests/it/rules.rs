@@ -18,13 +18,20 @@ use std::sync::OnceLock;
 /// A scenario, and the recording of its run.
 struct Base {
     text: &'static str,
+    /// What was otherwise about the whole run.
+    prepare: fn(&mut Recording),
     recording: OnceLock<Recording>,
 }
 
 impl Base {
     const fn new(text: &'static str) -> Self {
+        Self::prepared(text, |_| {})
+    }
+
+    const fn prepared(text: &'static str, prepare: fn(&mut Recording)) -> Self {
         Self {
             text,
+            prepare,
             recording: OnceLock::new(),
         }
     }
@@ -36,10 +43,12 @@ impl Base {
             let scenario = scenario(self.text, Clock::Virtual);
             let outcome = run(&plan(scenario, Name::Gwtool, 1, Clock::Virtual));
             assert_conforms(&outcome);
-            Recording {
+            let mut recording = Recording {
                 header: outcome.header,
                 entries: outcome.entries,
-            }
+            };
+            (self.prepare)(&mut recording);
+            recording
         })
     }
 }
@@ -112,6 +121,12 @@ impl Recording {
                 let entry = entries.remove(place);
                 put(entries, Entry { at, ..entry });
             }
+            Edit::Moves(several) => {
+                for (place, at) in several {
+                    entries[place].at = at;
+                }
+                entries.sort_by_key(|entry| entry.at);
+            }
             Edit::Change(place, field) => field.write(&mut entries[place].saw),
             Edit::Insert(at, saw) => put(entries, Entry { at, saw }),
             Edit::Behind(place, saw) => {
@@ -156,6 +171,8 @@ enum Edit {
     Drop(usize),
     /// It was seen at another time.
     Move(usize, Instant),
+    /// Several were seen at other times. Only for what nobody can do wrong with a single entry, such as a habit.
+    Moves(Vec<(usize, Instant)>),
     /// One thing about it was otherwise.
     Change(usize, Field),
     /// One more was seen, behind all others of its time.
@@ -252,6 +269,10 @@ fn resume(number: u32) -> impl Fn(&Seen) -> bool {
 
 fn presence(number: u32) -> impl Fn(&Seen) -> bool {
     frame(number, Side::Subject, Opcode::PRESENCE_UPDATE)
+}
+
+fn members(number: u32) -> impl Fn(&Seen) -> bool {
+    frame(number, Side::Subject, Opcode::REQUEST_GUILD_MEMBERS)
 }
 
 fn event(number: u32, name: &'static str) -> impl Fn(&Seen) -> bool {
@@ -450,9 +471,14 @@ fn resume_at(recording: &Recording, number: u32, by: i64) -> Edit {
     Edit::Change(place, Field::Payload(d.to_string()))
 }
 
-/// The number of a heartbeat, changed by so much.
+/// The number of a heartbeat on the first connection, changed by so much.
 fn beat_with(recording: &Recording, n: usize, by: i64) -> Edit {
-    let place = recording.nth(n, beat(1));
+    beat_on(recording, 1, n, by)
+}
+
+/// The number of a heartbeat, changed by so much.
+fn beat_on(recording: &Recording, number: u32, n: usize, by: i64) -> Edit {
+    let place = recording.nth(n, beat(number));
     let Seen::Frame { d, .. } = &recording.entries[place].saw else {
         unreachable!("it was looked for as a frame");
     };
@@ -466,19 +492,28 @@ fn code(recording: &Recording, number: u32, code: impl Into<Option<u16>>) -> Edi
     Edit::Change(place, Field::Code(code.into()))
 }
 
+/// The first heartbeats of the first connections come right before the end of the interval, but for as many as are left out.
+fn first_beats_late(recording: &Recording, but: u32) -> Edit {
+    let late = (1 + but..=CONNECTIONS).map(|number| {
+        let at = recording.after(recording.first(hello(number)), 41_000);
+        (recording.first(beat(number)), at)
+    });
+    Edit::Moves(late.collect())
+}
+
 // What was recorded. The latency is the same everywhere, so that edits can be timed by it.
 
-/// Messages once a second, and two resets in mid-session.
-static RESETS: Base = Base::new(
-    r#"[resets]
+const TWO_RESETS: &str = r#"[resets]
 summary = "two resets"
 latency = "10ms"
 traffic = { every = "1s" }
 fault = [
   { on = "heartbeat", nth = 3, connection = 1, after = "0.5I", do = "reset" },
   { on = "heartbeat", nth = 2, connection = 2, after = "0.5I", do = "reset" },
-]"#,
-);
+]"#;
+
+/// Messages once a second, and two resets in mid-session.
+static RESETS: Base = Base::new(TWO_RESETS);
 
 /// A reset, a Close after which the session lives, and one that ends it.
 static CODES: Base = Base::new(
@@ -669,6 +704,48 @@ chaos = "4I"
 fault = [{ on = "heartbeat", nth = 1, connection = 1, do = "subject", act = "send", op = 3, count = 130 }]"#,
 );
 
+/// A command that the gateway does not want again for half a minute, and gets again after it.
+static LIMITED: Base = Base::new(
+    r#"[limited]
+summary = "RATE_LIMITED"
+latency = "10ms"
+chaos = "3I"
+fault = [
+  { on = "heartbeat", nth = 1, connection = 1, do = "subject", act = "send", op = 8, count = 1 },
+  { on = "heartbeat", nth = 1, connection = 1, after = "100ms", do = "send", op = 0, t = "RATE_LIMITED", d = { opcode = 8, retry_after = 30.0, meta = { guild_id = "1" } } },
+  { on = "heartbeat", nth = 1, connection = 1, after = "5s", do = "subject", act = "send", op = 8, count = 1 },
+]"#,
+);
+
+/// How often the gateway resets in [`MANY`].
+const CONNECTIONS: u32 = 10;
+
+/// As many connections as tell of a habit, each with more than one heartbeat.
+static MANY: Base = Base::new(
+    r#"[many]
+summary = "ten resets, each behind the second heartbeat"
+latency = "10ms"
+fault = [{ on = "heartbeat", nth = 2, connection = "1..10", times = 10, after = "0.1I", do = "reset" }]"#,
+);
+
+/// The same over a compressed transport, of which a trace shows nothing but that it was asked for.
+static COMPRESSED: Base = Base::prepared(TWO_RESETS, |recording| {
+    for entry in &mut recording.entries {
+        if let Seen::Upgrade { path, .. } = &mut entry.saw {
+            path.push_str("&compress=zlib-stream");
+        }
+    }
+});
+
+/// The same by a gateway that writes its JSON otherwise.
+static ODD_JSON: Base = Base::prepared(TWO_RESETS, |recording| recording.header.odd_json = true);
+
+/// The same with a message of 2 MiB behind the first heartbeat.
+static LARGE: Base = Base::prepared(TWO_RESETS, |recording| {
+    let place = recording.next(recording.first(beat(1)), event(1, "MESSAGE_CREATE"));
+    Field::Bytes(2 << 20).write(&mut recording.entries[place].saw);
+});
+
 /// A replay that is cut.
 static REPLAY: Base = Base::new(
     r#"[replay]
@@ -757,10 +834,29 @@ const CASES: &[Case] = &[
         nearly: |r| Edit::Move(r.first(gone(2)), r.after(r.first(accepted(2)), 68_000)),
     },
     Case {
+        rule: "connect/C7",
+        base: &COMPRESSED,
+        breaks: |r| identify_with(r, &IDENTIFY.replacen('{', r#"{"compress":true,"#, 1)),
+        nearly: |r| identify_with(r, &IDENTIFY.replacen('{', r#"{"compress":false,"#, 1)),
+    },
+    Case {
+        rule: "connect/C8",
+        base: &COMPRESSED,
+        breaks: |r| beat_on(r, 2, 1, -5),
+        // The last message was sent less than a second ago: it may not have arrived.
+        nearly: |r| beat_on(r, 2, 1, -1),
+    },
+    Case {
         rule: "heartbeat/H1",
         base: &HEART,
         breaks: |r| Edit::Drop(r.first(beat(1))),
         nearly: |r| Edit::Move(r.first(beat(1)), r.after(r.first(hello(1)), 43_250)),
+    },
+    Case {
+        rule: "heartbeat/H2",
+        base: &MANY,
+        breaks: |r| first_beats_late(r, 0),
+        nearly: |r| first_beats_late(r, 1),
     },
     Case {
         rule: "heartbeat/H3",
@@ -1132,10 +1228,28 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        rule: "rate/T2",
+        base: &COMMANDS,
+        breaks: |r| Edit::Drop(r.nth(2, beat(1))),
+        nearly: |r| Edit::Move(r.nth(2, beat(1)), r.after(r.nth(2, beat(1)), 2_000)),
+    },
+    Case {
         rule: "rate/T3",
         base: &COMMANDS,
         breaks: |r| Edit::Change(r.first(presence(1)), Field::Bytes(4_097)),
         nearly: |r| Edit::Change(r.first(presence(1)), Field::Bytes(4_096)),
+    },
+    Case {
+        rule: "rate/T4",
+        base: &LIMITED,
+        breaks: |r| {
+            let told = r.first(event(1, "RATE_LIMITED"));
+            Edit::Move(r.nth(2, members(1)), r.after(told, 29_940))
+        },
+        nearly: |r| {
+            let told = r.first(event(1, "RATE_LIMITED"));
+            Edit::Move(r.nth(2, members(1)), r.after(told, 29_960))
+        },
     },
     Case {
         rule: "delivery/D1",
@@ -1225,6 +1339,12 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        rule: "robustness/Z4",
+        base: &LARGE,
+        breaks: |r| Edit::Drop(r.nth(2, beat(1))),
+        nearly: |r| Edit::Move(r.nth(2, beat(1)), r.after(r.nth(2, beat(1)), 2_000)),
+    },
+    Case {
         rule: "robustness/Z5",
         base: &ODDITIES,
         breaks: |r| Edit::Drop(r.first(message(1, Side::Subject))),
@@ -1232,6 +1352,12 @@ const CASES: &[Case] = &[
             let ping = r.first(message(1, Side::Gateway));
             Edit::Move(r.first(message(1, Side::Subject)), r.after(ping, 5_300))
         },
+    },
+    Case {
+        rule: "robustness/Z6",
+        base: &ODD_JSON,
+        breaks: |r| beat_with(r, 2, -5),
+        nearly: |r| beat_with(r, 2, -1),
     },
 ];
 

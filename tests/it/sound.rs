@@ -14,7 +14,7 @@ use gwtool::seed::{Draw, Seed, Stream};
 use gwtool::subjects::Name;
 use gwtool::subjects::classic::{Classic, Config, Habits, Patience};
 use gwtool::time::Duration;
-use gwtool::trace::Clock;
+use gwtool::trace::{Clock, Seen};
 use std::ops::Range;
 
 const fn secs(n: u64) -> Duration {
@@ -196,5 +196,23 @@ fn mixtures_of_their_habits_conform_at_any_interval() {
                 bad.join("\n")
             );
         }
+    }
+}
+
+#[test]
+fn who_has_used_up_its_sessions_asks_again_and_is_not_told_to_keep_the_url() {
+    let all = catalogue::shipped(Clock::Virtual).into_iter();
+    let mut all = all.filter(|scenario| scenario.name == "identify-budget/used-up");
+    let scenario = all.next().expect("it is shipped");
+    for subject in [Name::Gwtool, Name::Classic] {
+        let plan = lab::plan(scenario.clone(), subject, 1, Clock::Virtual);
+        let outcome = lab::run(&plan);
+        let asked = lab::count(&outcome, |saw| matches!(saw, Seen::Request { .. }));
+        assert!(asked > 1, "{subject} asked {asked} times");
+        let findings = &outcome.judgement.findings;
+        assert!(
+            findings.iter().all(|f| f.id != "connect/C1"),
+            "{findings:?}"
+        );
     }
 }

@@ -221,9 +221,15 @@ fn subjects(
     let named = |name: &str| named(name, &roster);
     let mut subjects: Vec<Subject> = Vec::new();
     for name in &args.subjects {
-        let subject = named(name)?;
-        if !subjects.contains(&subject) {
-            subjects.push(subject);
+        let meant = if name == ZOO && !roster.iter().any(|program| program.name == ZOO) {
+            Name::zoo().map(Subject::from).collect()
+        } else {
+            vec![named(name)?]
+        };
+        for subject in meant {
+            if !subjects.contains(&subject) {
+                subjects.push(subject);
+            }
         }
     }
     let command = commanded(args)?;
@@ -256,6 +262,9 @@ fn subjects(
     Ok(subjects)
 }
 
+/// What `--subject` takes for all clients with a defect.
+pub(super) const ZOO: &str = "zoo";
+
 /// The subject of that name, in this process or in the subject file.
 fn named(name: &str, roster: &[Arc<Program>]) -> Result<Subject, Failure> {
     if let Ok(name) = name.parse::<Name>() {
@@ -264,15 +273,20 @@ fn named(name: &str, roster: &[Arc<Program>]) -> Result<Subject, Failure> {
     if let Some(program) = roster.iter().find(|program| program.name == name) {
         return Ok(Subject::Program(Arc::clone(program)));
     }
-    let known = || {
-        let own = Name::ALL.iter().map(|name| name.as_str());
-        own.chain(roster.iter().map(|program| &*program.name))
-    };
-    let hint = nearest(name, known()).map_or_else(
+    let programs = || roster.iter().map(|program| &*program.name);
+    let known: Vec<&str> = Name::all().map(Name::as_str).collect();
+    let known = known.into_iter().chain([ZOO]).chain(programs());
+    let hint = nearest(name, known).map_or_else(
         || {
-            let names: Vec<String> = known().map(|name| format!("`{name}`")).collect();
+            let own = Name::ALL.iter().map(|name| name.as_str());
+            let names: Vec<String> = own
+                .chain([ZOO])
+                .chain(programs())
+                .map(|name| format!("`{name}`"))
+                .collect();
             format!(
-                "there are {}; programs stand behind `--` or in a file (`--subjects`)",
+                "there are {}, and those with one defect each (`gwtool subjects`); programs stand behind `--` or in a file \
+                 (`--subjects`)",
                 names.join(", ")
             )
         },

@@ -478,8 +478,26 @@ fn a_subject_file_is_run_whole_or_by_name() {
     assert_eq!(
         failure("--subject somebody"),
         "error: no subject named `somebody`\nhint: there are `gwtool`, `classic`, \
-         `carbon-0.14`, `carbon-0.14-mended`; programs stand behind `--` or in a file (`--subjects`)"
+         `carbon-0.14`, `carbon-0.14-mended`, `zoo`, and those with one defect each (`gwtool subjects`); programs \
+         stand behind `--` or in a file (`--subjects`)"
     );
+    assert_eq!(
+        failure("--subject defect:no-ack-chek"),
+        "error: no subject named `defect:no-ack-chek`\nhint: did you mean `defect:no-ack-check`?"
+    );
+}
+
+#[test]
+fn the_zoo_is_every_client_with_a_defect_once() {
+    let args = args("--subject zoo --subject defect:D04 --subject gwtool --scenario flap");
+    let subjects: Vec<String> = plan(&args)
+        .subjects
+        .iter()
+        .map(Subject::to_string)
+        .collect();
+    let zoo = Name::zoo().map(|name| name.to_string());
+    let all: Vec<String> = zoo.chain(["gwtool".to_owned()]).collect();
+    assert_eq!(subjects, all);
 }
 
 #[test]

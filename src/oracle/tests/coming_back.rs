@@ -126,3 +126,28 @@ fn who_is_refused_unseen_to_the_end_has_hung_and_need_not_have_given_up() {
     unstruck.header.schedule[fault].fault.lasts = Lasts::Run;
     has(&unstruck, &GAVE_UP);
 }
+
+/// Five connections from the first one on are reset before HELLO; the next one comes after these delays, one for each.
+fn five_failures(delays: [u64; 5]) -> Vec<String> {
+    let mut tape = Tape::new();
+    let mut at = 10;
+    for (number, delay) in (1..).zip(delays) {
+        tape.accept(at, number, Port::Main)
+            .rst(at + 20, number, Side::Gateway);
+        at += 20 + delay;
+    }
+    tape.accept(at, 6, Port::Main).hello(at + 31, 6);
+    tape.found("reconnect/B1")
+}
+
+/// Where nothing was lost before, the first delay follows a failure like any other.
+#[test]
+fn five_failures_from_the_start_tell_whether_delays_grow() {
+    let flat = five_failures([1_000; 5]);
+    assert_eq!(flat.len(), 1, "{flat:?}");
+    assert!(
+        flat[0].contains("tried 5 times in a row after 1s each"),
+        "{flat:?}"
+    );
+    assert_eq!(five_failures([500, 900, 2_100, 3_900, 8_000]), [""; 0]);
+}

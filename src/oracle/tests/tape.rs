@@ -77,6 +77,7 @@ impl Tape {
             on_close: Answer::AtOnce,
             shards: 1,
             identify_limit: IdentifyLimit::default(),
+            odd_json: false,
             expect: Expectations::default(),
             schedule: Vec::new(),
             sees_delivery: true,
