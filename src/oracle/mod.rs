@@ -670,6 +670,7 @@ impl Judge {
         let (now, number) = (self.view.shared.now, self.view.connections[place].number);
         let (view, docket) = (&mut self.view, &mut self.docket);
         connect::compression(&view.connections[place], &view.shared, docket, d);
+        self.discovery.identified(&view.shared);
         let shard = identify::identify(view, &mut self.identified, docket, number, d);
         reconnect::authenticates(view, docket, place, Opcode::IDENTIFY, shard);
         let connection = &mut view.connections[place];
@@ -759,10 +760,13 @@ impl Judge {
         if op != Opcode::DISPATCH || name == Some("READY") {
             return;
         }
+        let settle = self
+            .view
+            .shared
+            .settle(connection.interval(&self.view.shared));
         let serial = connection.session;
         if let (Some(s), Some(session)) = (s, serial.and_then(|serial| self.view.session(serial))) {
-            // Nobody can be sure that it is taken.
-            session.sent(s, now, Duration::ZERO, false);
+            session.sent(s, now, settle, false);
             session.is_scrambled = true;
         }
     }
