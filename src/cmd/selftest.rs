@@ -8,10 +8,11 @@ use crate::net::Interrupt;
 use crate::reports::selftest as report;
 use crate::scenarios::runner::Machine;
 use crate::seed::Seed;
-use crate::selftest;
+use crate::selftest::{self, FURTHER, Job, Ran};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -37,40 +38,15 @@ pub fn run(args: &Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure>
         .seed
         .unwrap_or_else(|| Seed(rand::random::<u32>().into()));
     let jobs = selftest::jobs(seed);
-    let runs = jobs.len();
-    let announced = format!("{runs} runs in virtual time, seed {seed}\n");
+    let announced = format!("{} runs in virtual time, seed {seed}\n", jobs.len());
     match args.format {
-        Format::Human => output::print(shared.color, &announced)?,
+        Format::Human if !shared.quiet => output::print(shared.color, &announced)?,
         Format::Json if args.seed.is_none() => output::talk(shared.color, &announced),
-        Format::Json => {}
+        Format::Human | Format::Json => {}
     }
-    let threads = args.jobs.or_else(|| thread::available_parallelism().ok());
-    let way = Way {
-        jobs: threads.map_or(1, NonZeroUsize::get),
-        grace: pool::GRACE,
-    };
-    let bar = progress(runs, shared);
-    let (machine, interrupt) = (Machine::default(), stop.clone());
-    let results = pool::run(
-        jobs.into_iter().map(Item::from).collect(),
-        way,
-        stop,
-        move |job| job.run(&machine, &interrupt),
-        |news| {
-            if let News::Done(..) = news {
-                bar.inc(1);
-            }
-            ControlFlow::Continue(())
-        },
-    );
-    bar.finish_and_clear();
-    if stop.is_raised() {
+    let Some(runs) = perform(seed, jobs, args, shared, stop)? else {
         return Ok(exit::INTERRUPTED);
-    }
-    let runs: Vec<selftest::Ran> = results
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::of(&error))?;
+    };
     let selftest = selftest::conclude(seed, &runs);
     let text = match args.format {
         Format::Json => report::json(&selftest),
@@ -83,6 +59,58 @@ pub fn run(args: &Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure>
     } else {
         exit::VIOLATES
     })
+}
+
+/// Makes the runs, and then, with one further seed after the other, those that have left something open. `None` if the user
+/// wanted an end.
+fn perform(
+    seed: Seed,
+    mut jobs: Vec<Job>,
+    args: &Args,
+    shared: Shared,
+    stop: &Interrupt,
+) -> Result<Option<Vec<Ran>>, Failure> {
+    let threads = args.jobs.or_else(|| thread::available_parallelism().ok());
+    let way = Way {
+        jobs: threads.map_or(1, NonZeroUsize::get),
+        grace: pool::GRACE,
+    };
+    let bar = progress(jobs.len(), shared);
+    let machine = Arc::new(Machine::default());
+    let mut runs: Vec<Ran> = Vec::new();
+    for further in 1..=FURTHER + 1 {
+        let (machine, interrupt) = (Arc::clone(&machine), stop.clone());
+        let results = pool::run(
+            jobs.into_iter().map(Item::from).collect(),
+            way,
+            stop,
+            move |job: &Job| job.run(&machine, &interrupt),
+            |news| {
+                if let News::Done(..) = news {
+                    bar.inc(1);
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        if stop.is_raised() {
+            bar.finish_and_clear();
+            return Ok(None);
+        }
+        for result in results {
+            runs.push(result.map_err(|error| Failure::of(&error))?);
+        }
+        jobs = if further <= FURTHER {
+            selftest::more_jobs(seed.plus(further), &runs)
+        } else {
+            Vec::new()
+        };
+        if jobs.is_empty() {
+            break;
+        }
+        bar.inc_length(u64::try_from(jobs.len()).unwrap_or(u64::MAX));
+    }
+    bar.finish_and_clear();
+    Ok(Some(runs))
 }
 
 /// Progress on stderr, where somebody watches.

@@ -23,6 +23,8 @@ pub(super) struct Discovery {
     url_is_good: bool,
     /// Requests since then.
     needless: u32,
+    /// IDENTIFYs since the last request, which said how many sessions may be started.
+    identified: u32,
     life: u32,
     /// Whether anything was asked over REST at all.
     pub(super) has_asked: bool,
@@ -49,7 +51,9 @@ impl Discovery {
         let path = path.split('?').next().unwrap_or(path);
         if path.ends_with("/gateway") || path.ends_with("/gateway/bot") {
             self.requests += 1;
-            self.needless += u32::from(self.url_is_good);
+            // Who has used up what it was told has to ask for more, not for the URL.
+            let is_used_up = std::mem::take(&mut self.identified) >= shared.limit.starts;
+            self.needless += u32::from(self.url_is_good && !is_used_up);
         }
     }
 
@@ -57,6 +61,13 @@ impl Discovery {
     pub(super) const fn doubt(&mut self) {
         self.url_is_good = false;
         self.needless = 0;
+    }
+
+    /// An IDENTIFY was read.
+    pub(super) const fn identified(&mut self, shared: &Shared) {
+        if self.life == shared.life {
+            self.identified += 1;
+        }
     }
 
     /// HELLO was sent: the URL was good.

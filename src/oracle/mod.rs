@@ -670,6 +670,7 @@ impl Judge {
         let (now, number) = (self.view.shared.now, self.view.connections[place].number);
         let (view, docket) = (&mut self.view, &mut self.docket);
         connect::compression(&view.connections[place], &view.shared, docket, d);
+        self.discovery.identified(&view.shared);
         let shard = identify::identify(view, &mut self.identified, docket, number, d);
         reconnect::authenticates(view, docket, place, Opcode::IDENTIFY, shard);
         let connection = &mut view.connections[place];

@@ -1,9 +1,9 @@
 //! What a self-test came to: who was killed where, and what is wrong with gwtool.
 
-use super::plural;
 use super::style::{BAD, FAINT, GOOD, HEADING};
+use super::{ago, plural};
 use crate::selftest::{Caught, Kill, Selftest, Share};
-use crate::time::{Duration, show};
+use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -153,12 +153,14 @@ fn totals(selftest: &Selftest, took: Duration, to: &mut String) {
         selftest.scenarios.iter().filter(kills).count(),
         selftest.scenarios.len()
     );
-    let broken = selftest.rules.iter().filter(|rule| !rule.by.is_empty());
+    let by_defect = selftest.rules.iter().filter(|rule| !rule.by.is_empty());
+    let by_edit = selftest.rules.iter().filter(|rule| rule.by_edit);
     line!(
         to,
-        "{} of {} rules are broken by a defect",
-        broken.count(),
-        selftest.rules.len()
+        "{} of {} rules are broken by a defect, {} in an edited recording",
+        by_defect.count(),
+        selftest.rules.len(),
+        by_edit.count()
     );
     let Share { some, all } = selftest.optional;
     line!(to, "{some} of {all} optional faults struck somebody");
@@ -167,7 +169,12 @@ fn totals(selftest: &Selftest, took: Duration, to: &mut String) {
         to,
         "{some} of {all} runs of sound clients had the same bytes again"
     );
-    line!(to, "{} in {}", plural(selftest.runs, "run"), show(took));
+    let seeds = match selftest.seeds {
+        1 => String::new(),
+        seeds => format!(" with {seeds} seeds"),
+    };
+    let runs = plural(selftest.runs, "run");
+    line!(to, "{runs}{seeds} in {}", ago(took));
 }
 
 fn problems(selftest: &Selftest, to: &mut String) {

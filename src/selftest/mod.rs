@@ -1,11 +1,13 @@
 //! The judge on trial: sound clients conform, every client with a defect is caught, and each part of gwtool has caught one.
 //!
 //! [`jobs`] says which runs there are to make, [`Job::run`] makes one of them, in virtual time, and [`conclude`] says what they
-//! come to. Runs are independent of each other: who makes them, and on how many threads, is the caller's to decide.
+//! come to. Runs are independent of each other: who makes them, and on how many threads, is the caller's to decide. Whether a
+//! defect comes to light may hang on a client's jitter, so that what one seed leaves open is tried with more ([`more_jobs`]).
 //!
 //! A scenario kills a defect if the run has a finding, at any level, that the run of its control with the same seed lacks, and
 //! the finding carries a signal by which the bug was seen. A defect has to be killed where it is said to be.
 
+mod edits;
 pub mod signals;
 
 use crate::net::{Interrupt, RunError};
@@ -25,6 +27,10 @@ use std::sync::Arc;
 /// The clients that conform everywhere.
 pub const SOUND: [Name; 2] = [Name::Gwtool, Name::Classic];
 
+/// With how many further seeds that is tried at most which the first one has left open. A scenario that hangs on a draw of one
+/// in four is passed over by all of them once in a thousand times.
+pub const FURTHER: u64 = 24;
+
 /// One run that is to be made.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -40,6 +46,8 @@ pub struct Ran {
     pub scenario: Arc<Scenario>,
     /// The subject.
     pub subject: Name,
+    /// The seed.
+    pub seed: Seed,
     /// The verdict.
     pub verdict: Verdict,
     /// Why it is inconclusive or not judged.
@@ -56,20 +64,36 @@ pub struct Ran {
     pub is_same_again: Option<bool>,
 }
 
-/// Every run of a self-test: each scenario of the catalogue with each subject.
+/// The runs of a self-test: each scenario of the catalogue with each subject.
 pub fn jobs(seed: Seed) -> Vec<Job> {
     let scenarios = catalogue::shipped(Clock::Virtual).into_iter().map(Arc::new);
-    let of = |scenario: Arc<Scenario>| {
-        SOUND
-            .into_iter()
-            .chain(Name::zoo())
-            .map(move |subject| Job {
-                scenario: Arc::clone(&scenario),
-                subject,
-                seed,
-            })
-    };
-    scenarios.flat_map(of).collect()
+    scenarios
+        .flat_map(|scenario| with_all(&scenario, seed))
+        .collect()
+}
+
+/// The runs that are to be made with a further seed, where those that were made have left something open.
+pub fn more_jobs(seed: Seed, runs: &[Ran]) -> Vec<Job> {
+    let open = weigh(seed, runs).open;
+    let mut known = BTreeSet::new();
+    let scenarios = runs.iter().map(|run| &run.scenario).filter(|scenario| {
+        let is_open = open.contains(&scenario.name) || open.contains(scenario.base());
+        is_open && known.insert(&scenario.name)
+    });
+    scenarios
+        .flat_map(|scenario| with_all(scenario, seed))
+        .collect()
+}
+
+/// A scenario with every subject.
+fn with_all(scenario: &Arc<Scenario>, seed: Seed) -> impl Iterator<Item = Job> + use<> {
+    let scenario = Arc::clone(scenario);
+    let subjects = SOUND.into_iter().chain(Name::zoo());
+    subjects.map(move |subject| Job {
+        scenario: Arc::clone(&scenario),
+        subject,
+        seed,
+    })
 }
 
 impl Job {
@@ -118,6 +142,7 @@ impl Job {
         Ran {
             scenario: Arc::clone(&self.scenario),
             subject: self.subject,
+            seed: self.seed,
             verdict: judgement.verdict,
             reasons: judgement.reasons.clone(),
             found,
@@ -186,9 +211,11 @@ impl Observer for Print {
 /// What the runs of a self-test come to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Selftest {
-    /// The seed of every run.
+    /// The first seed.
     #[serde(serialize_with = "as_text")]
     pub seed: Seed,
+    /// How many seeds there were.
+    pub seeds: usize,
     /// How many runs there were.
     pub runs: usize,
     /// The scenarios, without variants.
@@ -205,6 +232,9 @@ pub struct Selftest {
     pub repeated: Share,
     /// What is wrong; nothing, if gwtool is as it should be.
     pub problems: Vec<Problem>,
+    /// Scenarios, with or without variants, with which another seed may yet show what these have not.
+    #[serde(skip)]
+    open: BTreeSet<String>,
 }
 
 /// So many of so many.
@@ -259,6 +289,9 @@ pub struct Kill {
     pub scenario: String,
     /// The scenario, without.
     pub base: String,
+    /// With which seed.
+    #[serde(serialize_with = "as_text")]
+    pub seed: Seed,
     /// Whether it is said to kill this defect.
     pub is_listed: bool,
     /// What was found that carries a signal of the defect's, and that its control lacks.
@@ -273,6 +306,8 @@ pub struct Broken {
     /// The defects that did.
     #[serde(serialize_with = "as_texts")]
     pub by: Vec<Defect>,
+    /// Whether, no defect having done so, one edit of a recorded run did.
+    pub by_edit: bool,
 }
 
 /// One thing that is wrong.
@@ -293,10 +328,24 @@ fn as_texts<S: Serializer>(them: &[Defect], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(them.iter().map(ToString::to_string))
 }
 
-/// What the runs come to. They are in the order of [`jobs`].
+/// What the runs come to. They are in the order of [`jobs`], those of further seeds behind them.
+///
+/// Rules that no defect breaks are looked for in edited recordings of runs.
+///
+/// # Panics
+/// When a recording does not conform, which is a bug of gwtool's.
 pub fn conclude(seed: Seed, runs: &[Ran]) -> Selftest {
+    let mut selftest = weigh(seed, runs);
+    selftest.try_rules(runs);
+    selftest
+}
+
+/// What there is to say of the runs alone.
+fn weigh(seed: Seed, runs: &[Ran]) -> Selftest {
+    let seeds: BTreeSet<Seed> = runs.iter().map(|run| run.seed).collect();
     let mut selftest = Selftest {
         seed,
+        seeds: seeds.len(),
         runs: runs.len(),
         scenarios: Vec::new(),
         sound: Vec::new(),
@@ -305,17 +354,15 @@ pub fn conclude(seed: Seed, runs: &[Ran]) -> Selftest {
         optional: Share::default(),
         repeated: Share::default(),
         problems: Vec::new(),
+        open: BTreeSet::new(),
     };
-    for run in runs {
-        let base = run.scenario.base();
-        if selftest.scenarios.last().is_none_or(|last| last != base) {
-            selftest.scenarios.push(base.to_owned());
-        }
-    }
+    let mut known = BTreeSet::new();
+    let bases = runs.iter().map(|run| run.scenario.base());
+    let bases = bases.filter(|base| known.insert(*base));
+    selftest.scenarios = bases.map(str::to_owned).collect();
     selftest.try_sound(runs);
     selftest.try_defects(runs);
     selftest.try_scenarios();
-    selftest.try_rules(runs);
     selftest.try_optional(runs);
     selftest
 }
@@ -331,11 +378,10 @@ fn news<'r>(run: &'r Ran, control: &Ran) -> impl Iterator<Item = &'r str> {
 }
 
 impl Selftest {
-    fn problem(&mut self, what: String, run: Option<(&str, Name)>) {
-        let seed = self.seed;
+    fn problem(&mut self, what: String, run: Option<(&str, Name, Seed)>) {
         self.problems.push(Problem {
             what,
-            reproduce: run.map(|(scenario, subject)| {
+            reproduce: run.map(|(scenario, subject, seed)| {
                 format!("gwtool chaos --scenario {scenario} --subject {subject} --seed {seed}")
             }),
         });
@@ -351,7 +397,7 @@ impl Selftest {
             };
             for run in runs.iter().filter(|run| run.subject == subject) {
                 let name = &run.scenario.name;
-                let at = Some((&**name, subject));
+                let at = Some((&**name, subject, run.seed));
                 match run.verdict {
                     // Nothing struck, and nothing had to; or it cannot do what is needed.
                     Verdict::NotJudged => {
@@ -409,11 +455,14 @@ impl Selftest {
                         scenario: run.scenario.name.clone(),
                         is_listed: info.killed_by.contains(&&*base),
                         base,
+                        seed: run.seed,
                         findings,
                     });
                 }
             }
             if !caught.is_killed() {
+                let bases = info.killed_by.iter().map(|base| (*base).to_owned());
+                self.open.extend(bases);
                 let listed = info.killed_by.join(", ");
                 let signals: Vec<&str> = info.signals.iter().map(|it| it.as_str()).collect();
                 let others: BTreeSet<&str> = caught.kills.iter().map(|it| &*it.base).collect();
@@ -429,7 +478,7 @@ impl Selftest {
                     signals.join(" or "),
                     subject.control()
                 );
-                self.problem(what, Some((info.killed_by[0], subject)));
+                self.problem(what, Some((info.killed_by[0], subject, self.seed)));
             }
             self.defects.push(caught);
         }
@@ -440,6 +489,7 @@ impl Selftest {
         for base in self.scenarios.clone() {
             let mut kills = self.defects.iter().flat_map(|caught| &caught.kills);
             if !kills.any(|kill| kill.base == base) {
+                self.open.insert(base.clone());
                 self.problem(
                     format!("{base} kills no defect: whatever it is about, nobody would miss it"),
                     None,
@@ -460,36 +510,43 @@ impl Selftest {
         }
         for rule in rules::all() {
             let by: Vec<Defect> = by.remove(rule.id).into_iter().flatten().collect();
-            if by.is_empty() {
-                self.problem(
-                    format!(
-                        "{} is broken by no defect: it may never fail anybody",
-                        rule.id
-                    ),
-                    None,
+            let by_edit = by.is_empty() && edits::breaks(rule.id) == Some(true);
+            if by.is_empty() && !by_edit {
+                let what = format!(
+                    "{} is broken by no defect and in no edited recording: it may never fail anybody",
+                    rule.id
                 );
+                self.problem(what, None);
             }
-            self.rules.push(Broken { rule: rule.id, by });
+            self.rules.push(Broken {
+                rule: rule.id,
+                by,
+                by_edit,
+            });
         }
     }
 
     /// Every fault that need not strike strikes somebody.
     fn try_optional(&mut self, runs: &[Ran]) {
-        // Runs of one scenario stand together.
-        for of_scenario in runs.chunk_by(|one, next| one.scenario.name == next.scenario.name) {
-            let scenario = &of_scenario[0].scenario;
-            let optional = scenario.faults.iter().enumerate();
+        let mut struck: BTreeMap<&str, (&Ran, BTreeSet<usize>)> = BTreeMap::new();
+        for run in runs {
+            let of_scenario = struck.entry(&run.scenario.name);
+            let (_, struck) = of_scenario.or_insert((run, BTreeSet::new()));
+            struck.extend(&run.struck);
+        }
+        for (name, (first, struck)) in struck {
+            let optional = first.scenario.faults.iter().enumerate();
             for (place, _) in optional.filter(|(_, fault)| fault.optional.is_some()) {
-                let has_struck = of_scenario.iter().any(|run| run.struck.contains(&place));
+                let has_struck = struck.contains(&place);
                 self.optional.count(has_struck);
                 if !has_struck {
-                    let name = &scenario.name;
+                    self.open.insert(name.to_owned());
                     self.problem(
                         format!(
                             "fault {} of {name} is optional and struck no subject",
                             place + 1
                         ),
-                        Some((name, Name::Gwtool)),
+                        Some((name, Name::Gwtool, first.seed)),
                     );
                 }
             }
@@ -499,9 +556,10 @@ impl Selftest {
 
 /// The runs of a subject, each with that of its control.
 fn with_control(runs: &[Ran], subject: Name) -> impl Iterator<Item = (&Ran, &Ran)> {
-    runs.chunk_by(|one, next| one.scenario.name == next.scenario.name)
-        .filter_map(move |of_scenario| {
-            let of = |name: Name| of_scenario.iter().find(|run| run.subject == name);
-            Some((of(subject)?, of(subject.control())?))
-        })
+    let is_same =
+        |one: &Ran, next: &Ran| one.seed == next.seed && one.scenario.name == next.scenario.name;
+    runs.chunk_by(is_same).filter_map(move |of_scenario| {
+        let of = |name: Name| of_scenario.iter().find(|run| run.subject == name);
+        Some((of(subject)?, of(subject.control())?))
+    })
 }

@@ -170,6 +170,8 @@ pub struct Classic {
     has_hello: bool,
     is_resuming: bool,
     is_up: bool,
+    /// The gateway asks for a reconnect: that is no failure.
+    is_excused: bool,
     owes_beat: bool,
 
     // Its heart.
@@ -225,6 +227,7 @@ impl Classic {
             has_hello: false,
             is_resuming: false,
             is_up: false,
+            is_excused: false,
             owes_beat: false,
             interval: Duration::ZERO,
             heartbeat: 0,
@@ -424,7 +427,8 @@ impl Classic {
             self.inflate = Some(Inflate::new(self.config.compress));
         }
         (self.is_open, self.has_hello) = (false, false);
-        (self.is_resuming, self.is_up, self.owes_beat) = (false, false, false);
+        (self.is_resuming, self.is_up) = (false, false);
+        (self.is_excused, self.owes_beat) = (false, false);
         self.outputs.push_back(Output::Open { connection, url });
         self.status = "connecting";
         let patience = self.habits().patience.connect;
@@ -440,19 +444,20 @@ impl Classic {
         self.clear(self.deadline);
         self.clear(self.authenticate);
         let was_open = self.is_open;
-        self.resumes_failed += u32::from(self.is_resuming && !self.is_up);
-        self.failures += u32::from(!self.is_up);
+        let has_failed = !self.is_up && !self.is_excused;
+        self.resumes_failed += u32::from(has_failed && self.is_resuming);
+        self.failures += u32::from(has_failed);
         if self.has_hello && !self.is_up && !self.is_resuming {
             // The IDENTIFY may have reached the gateway as late as this.
             self.identify_from = now + habits::SPACING;
         }
         let gives_up = self.resumes_failed >= self.habits().resumes_max
             && !self.has(Flaw::ResumeForever)
-            || self.habits().forgets_at_failure && !self.is_up;
+            || self.habits().forgets_at_failure && has_failed;
         if gives_up {
             self.known = None;
         }
-        let was_up = std::mem::replace(&mut self.is_up, false);
+        self.is_up = false;
         self.status = "leaving";
         let code = match parting {
             Parting::Closed(code) | Parting::Answered(code) if was_open => Some(code),
@@ -463,7 +468,7 @@ impl Classic {
         } else if parting != Parting::Gone {
             self.outputs.push_back(Output::Abort { connection });
         }
-        if !was_up && self.has_given_up() {
+        if has_failed && self.has_given_up() {
             let reason = format!("gave up after {} failed attempts in a row", self.failures);
             return self.shut_down(Some(reason));
         }
@@ -816,6 +821,7 @@ impl Classic {
             Ok(Opcode::HEARTBEAT) => self.beat_asked(now),
             Ok(Opcode::RECONNECT) => {
                 self.log(Level::Info, "the gateway asks to reconnect");
+                self.is_excused = true;
                 self.leave_to_resume(now);
             }
             Ok(Opcode::INVALID_SESSION) => self.invalid(now, payload["d"].as_bool() == Some(true)),

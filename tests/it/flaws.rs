@@ -78,6 +78,12 @@ const SHOWN: &[(Flaw, &str, In, &[&str])] = &[
         In::Each,
         &["gave-up", "close/X7"],
     ),
+    (
+        Flaw::WaitsForCloseHandshake,
+        "write-block",
+        In::Each,
+        &["gave-up"],
+    ),
     // The old socket's end takes the new one with it; the old heartbeat comes before HELLO.
     (
         Flaw::UnscopedCallbacks,
@@ -111,12 +117,21 @@ const SHOWN: &[(Flaw, &str, In, &[&str])] = &[
         In::Each,
         &["double"],
     ),
+    (Flaw::DoubleReconnect, "op7-early", In::Each, &["double"]),
+    (
+        Flaw::DoubleReconnect,
+        "signals-at-once",
+        In::Each,
+        &["double"],
+    ),
+    (Flaw::DoubleReconnect, "resume-soak", In::Each, &["double"]),
     (
         Flaw::ResumeForever,
         "resume-refused-1005",
         In::Each,
         &["hung"],
     ),
+    (Flaw::ResumeForever, "resume-silence", In::Each, &["hung"]),
     // A gateway that opens and closes is met again and again without a growing wait.
     (
         Flaw::BackoffResetOnOpen,
@@ -131,6 +146,12 @@ const SHOWN: &[(Flaw, &str, In, &[&str])] = &[
         &["reconnect/B1"],
     ),
     (
+        Flaw::BackoffResetOnOpen,
+        "op9-repeated/resumed",
+        In::Some,
+        &["reconnect/B1"],
+    ),
+    (
         Flaw::NoBackoffOnConnectError,
         "refused-then-back",
         In::Each,
@@ -141,6 +162,12 @@ const SHOWN: &[(Flaw, &str, In, &[&str])] = &[
         "open-close-storm/before-hello-1000",
         In::Each,
         &["reconnect/B1"],
+    ),
+    (
+        Flaw::NoBackoffOnConnectError,
+        "identify-budget/used-up",
+        In::Each,
+        &["identify/I6"],
     ),
     // A session that could have been resumed is burnt.
     (
@@ -156,12 +183,30 @@ const SHOWN: &[(Flaw, &str, In, &[&str])] = &[
         In::Each,
         &["resume/R6"],
     ),
+    (
+        Flaw::NeverResumes,
+        "resumable-code-sweep/4000",
+        In::Each,
+        &["resume/R4"],
+    ),
+    (
+        Flaw::NeverResumes,
+        "flaky-resume-url",
+        In::Each,
+        &["close/X3"],
+    ),
     // One heartbeat more with every reconnect.
     (
         Flaw::PerReconnectLeak,
         "ack-on-the-boundary",
         In::Each,
         &["heartbeat/H3"],
+    ),
+    (
+        Flaw::PerReconnectLeak,
+        "resume-soak",
+        In::Each,
+        &["heartbeat/H3", "hung"],
     ),
 ];
 

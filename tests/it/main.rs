@@ -21,8 +21,8 @@ mod keeping;
 mod lab;
 mod live;
 mod programs;
-mod rules;
 mod runs;
+mod selftest;
 mod sound;
 mod stop;
 #[cfg(target_os = "linux")]

@@ -9,13 +9,12 @@ use gwtool::expect::Allowances;
 use gwtool::oracle::{Effect, Verdict};
 use gwtool::protocol::CloseCode;
 use gwtool::scenarios::runner::usual_interval;
-use gwtool::scenarios::{Scenario, Settings, catalogue};
+use gwtool::scenarios::{Scenario, catalogue};
 use gwtool::seed::{Draw, Seed, Stream};
-use gwtool::server::Enforce;
 use gwtool::subjects::Name;
 use gwtool::subjects::classic::{Classic, Config, Habits, Patience};
 use gwtool::time::Duration;
-use gwtool::trace::Clock;
+use gwtool::trace::{Clock, Seen};
 use std::ops::Range;
 
 const fn secs(n: u64) -> Duration {
@@ -117,33 +116,27 @@ fn mixture(draw: &mut Draw) -> Habits {
     }
 }
 
-/// Whether a scenario says anything about them: like programs they have settings of their own only, and they never ask how
-/// many IDENTIFYs are left.
-fn is_for_them(scenario: &Scenario) -> bool {
-    scenario.settings == Settings::default()
-        && scenario.enforce.identifies >= Enforce::default().identifies
-}
-
 /// Runs the whole catalogue, and tells every run that does not conform.
 fn check(habits: Habits, interval: Duration, seeds: Range<u64>) -> Vec<String> {
     let mut bad = Vec::new();
-    for scenario in catalogue::shipped(Clock::Virtual)
-        .into_iter()
-        .filter(is_for_them)
-    {
+    let has_one_shard = |scenario: &Scenario| scenario.settings.shards == 1;
+    let all = catalogue::shipped(Clock::Virtual).into_iter();
+    for scenario in all.filter(has_one_shard) {
         for seed in seeds.clone() {
             let mut plan = lab::plan(scenario.clone(), Name::Gwtool, seed, Clock::Virtual);
             plan.interval = interval;
             let allowances = Allowances::of_a_program(plan.interval);
             let judgement = lab::run_machine(&plan, "sound", allowances, |_, token, draw| {
+                let settings = plan.scenario.settings;
                 let config = Config {
                     habits,
+                    attempts: settings.attempts,
+                    compress: settings.compress,
                     ..Config::new(token.clone())
                 };
                 Box::new(Classic::new(config, draw))
             });
-            // What has to do with REST alone does not reach them.
-            if !matches!(judgement.verdict, Verdict::Conforms | Verdict::NotJudged) {
+            if judgement.verdict != Verdict::Conforms {
                 let told = judgement.findings.iter();
                 let told = told.filter(|finding| finding.effect == Effect::Fails);
                 let told = told.map(|f| {
@@ -203,5 +196,23 @@ fn mixtures_of_their_habits_conform_at_any_interval() {
                 bad.join("\n")
             );
         }
+    }
+}
+
+#[test]
+fn who_has_used_up_its_sessions_asks_again_and_is_not_told_to_keep_the_url() {
+    let all = catalogue::shipped(Clock::Virtual).into_iter();
+    let mut all = all.filter(|scenario| scenario.name == "identify-budget/used-up");
+    let scenario = all.next().expect("it is shipped");
+    for subject in [Name::Gwtool, Name::Classic] {
+        let plan = lab::plan(scenario.clone(), subject, 1, Clock::Virtual);
+        let outcome = lab::run(&plan);
+        let asked = lab::count(&outcome, |saw| matches!(saw, Seen::Request { .. }));
+        assert!(asked > 1, "{subject} asked {asked} times");
+        let findings = &outcome.judgement.findings;
+        assert!(
+            findings.iter().all(|f| f.id != "connect/C1"),
+            "{findings:?}"
+        );
     }
 }

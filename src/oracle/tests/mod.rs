@@ -1,5 +1,5 @@
 //! The judge's outcomes, expectations and verdict against traces made by hand. Rules are tried on edited recordings of real
-//! runs, which only the whole crate can make: `tests/it/rules.rs`.
+//! runs, which only the whole crate can make: `selftest/edits.rs`.
 
 mod accepted;
 mod coming_back;

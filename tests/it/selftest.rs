@@ -1,0 +1,147 @@
+//! `gwtool selftest`: that it finds nothing wrong with gwtool, and that it would.
+
+use assert_cmd::Command;
+use gwtool::net::Interrupt;
+use gwtool::scenarios::runner::Machine;
+use gwtool::seed::Seed;
+use gwtool::selftest::{self, FURTHER, Problem, Ran};
+use gwtool::subjects::Name;
+use gwtool::subjects::zoo::Defect;
+use std::sync::OnceLock;
+
+const SEED: Seed = Seed(0x5eed);
+
+/// Every run of a self-test, made once.
+fn runs() -> &'static [Ran] {
+    static RUNS: OnceLock<Vec<Ran>> = OnceLock::new();
+    RUNS.get_or_init(|| {
+        let (machine, stop) = (Machine::default(), Interrupt::default());
+        let mut jobs = selftest::jobs(SEED);
+        let mut runs = Vec::new();
+        for further in 1..=FURTHER + 1 {
+            let made = jobs.iter().map(|job| job.run(&machine, &stop));
+            let made: Result<Vec<Ran>, _> = made.collect();
+            runs.extend(made.expect("virtual time needs nothing that could fail"));
+            jobs = selftest::more_jobs(SEED.plus(further), &runs);
+            if jobs.is_empty() {
+                break;
+            }
+        }
+        runs
+    })
+}
+
+/// What is found wrong where some runs were otherwise.
+fn problems(change: impl Fn(&mut Ran)) -> Vec<String> {
+    let mut runs = runs().to_vec();
+    runs.iter_mut().for_each(change);
+    let problems = selftest::conclude(SEED, &runs).problems.into_iter();
+    problems.map(|Problem { what, .. }| what).collect()
+}
+
+fn subject(name: &str) -> Name {
+    name.parse().expect("there is such a subject")
+}
+
+#[test]
+fn nothing_is_wrong() {
+    let problems = problems(|_| {});
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// Its findings are those of its control: none.
+#[test]
+fn a_defect_that_is_killed_nowhere_is_found_wrong() {
+    let blind = subject("defect:no-ack-check");
+    let problems = problems(|run| {
+        if run.subject == blind {
+            run.found.clear();
+        }
+    });
+    let expected = "defect:no-ack-check is not killed in one-missed-ack, half-open-blackhole, stall-and-dead-link: \
+                    none of its runs there has a finding that carries hang and that gwtool lacks, nor anywhere else";
+    assert!(problems.iter().any(|it| it == expected), "{problems:#?}");
+}
+
+/// A finding that the control has as well is not the defect's doing.
+#[test]
+fn a_finding_that_the_control_has_too_kills_nobody() {
+    let died = subject("defect:bad-frame-kills");
+    let problems = problems(|run| {
+        if run.subject == died.control() && run.scenario.base() == "bad-frames" {
+            let effect = gwtool::oracle::Effect::Note;
+            run.found.insert("died".to_owned(), effect);
+        }
+    });
+    let is_told =
+        |it: &String| it.starts_with("defect:bad-frame-kills is not killed in bad-frames");
+    assert!(problems.iter().any(is_told), "{problems:#?}");
+}
+
+/// What a defect does elsewhere than said is no proof that it is found where it is said to be.
+#[test]
+fn a_scenario_that_kills_nobody_is_found_wrong() {
+    let problems = problems(|run| {
+        if run.scenario.base() == "flap" {
+            run.found.clear();
+        }
+    });
+    assert_eq!(
+        problems,
+        ["flap kills no defect: whatever it is about, nobody would miss it"]
+    );
+}
+
+#[test]
+fn a_sound_client_that_fails_is_found_wrong() {
+    let problems = problems(|run| {
+        if run.subject == Name::Classic && run.scenario.name == "flap" {
+            run.verdict = gwtool::oracle::Verdict::Violates;
+            let effect = gwtool::oracle::Effect::Fails;
+            run.found.insert("early".to_owned(), effect);
+        }
+    });
+    assert_eq!(problems[0], "classic is sound and violates in flap: early");
+}
+
+#[test]
+fn a_seed_with_other_bytes_the_second_time_is_found_wrong() {
+    let problems = problems(|run| {
+        if run.scenario.name == "flap" && run.subject == Name::Gwtool {
+            run.is_same_again = Some(false);
+        }
+    });
+    assert_eq!(
+        problems,
+        ["gwtool in flap: the same seed twice, and other bytes"]
+    );
+}
+
+#[test]
+fn an_optional_fault_that_strikes_nobody_is_found_wrong() {
+    let problems = problems(|run| {
+        if run.scenario.name == "ack-on-the-boundary" {
+            run.struck.remove(&0);
+        }
+    });
+    assert_eq!(
+        problems,
+        ["fault 1 of ack-on-the-boundary is optional and struck no subject"]
+    );
+}
+
+#[test]
+fn the_binary_says_who_was_killed_and_where() {
+    let run = Command::new(env!("CARGO_BIN_EXE_gwtool"))
+        .args(["selftest", "--seed", "0x5eed", "--color", "never"])
+        .assert()
+        .success();
+    let text = String::from_utf8_lossy(&run.get_output().stdout);
+    let killed = text.lines().filter(|line| line.ends_with("  killed"));
+    assert_eq!(killed.count(), Defect::all().count());
+    assert!(
+        text.contains("D29 bad-frame-kills  killed\n    bad-frames  died\n"),
+        "{text}"
+    );
+    assert!(text.trim_end().ends_with("gwtool is sound"), "{text}");
+}
