@@ -742,7 +742,7 @@ impl Judge {
             .settle(connection.interval(&self.view.shared));
         let serial = connection.session;
         if let (Some(s), Some(session)) = (s, serial.and_then(|serial| self.view.session(serial))) {
-            session.sent(s, now, settle);
+            session.sent(s, now, settle, false);
             session.is_scrambled = true;
         }
     }
