@@ -23,6 +23,7 @@ mod live;
 mod programs;
 mod runs;
 mod selftest;
+mod shards;
 mod sound;
 mod stop;
 #[cfg(target_os = "linux")]
