@@ -1,12 +1,16 @@
 //! `gwtool selftest`: that it finds nothing wrong with gwtool, and that it would.
 
+use crate::runs::{failing, plan, run};
 use assert_cmd::Command;
 use gwtool::net::Interrupt;
+use gwtool::protocol::Compression;
+use gwtool::scenarios::catalogue;
 use gwtool::scenarios::runner::Machine;
 use gwtool::seed::Seed;
 use gwtool::selftest::{self, FURTHER, Problem, Ran};
 use gwtool::subjects::Name;
 use gwtool::subjects::zoo::Defect;
+use gwtool::trace::Clock;
 use std::sync::OnceLock;
 
 const SEED: Seed = Seed(0x5eed);
@@ -144,4 +148,40 @@ fn the_binary_says_who_was_killed_and_where() {
         "{text}"
     );
     assert!(text.trim_end().ends_with("gwtool is sound"), "{text}");
+}
+
+/// A perturbation reads what is compressed as its client does.
+#[test]
+fn a_defect_around_our_client_shows_whatever_is_compressed() {
+    let all = catalogue::shipped(Clock::Virtual);
+    let found = |name: &str, compress: Compression, subject: Name| {
+        let scenario = all.iter().find(|scenario| scenario.name == name);
+        let mut scenario = scenario.expect("it is shipped").clone();
+        scenario.settings.compress = compress;
+        let outcome = run(&plan(&scenario, subject, 1));
+        failing(&outcome).join(" ")
+    };
+    for compress in Compression::ALL {
+        for (name, defect, expected) in [
+            (
+                "op9-false-mid-session",
+                "op9-false-keeps-session",
+                "resume/R7",
+            ),
+            ("one-missed-ack", "no-ack-check", "heartbeat/H6 hung"),
+            ("op9-false-to-resume", "resume-url-forever", "resume/R7"),
+            ("null-seq-traps", "seq-clobbered", "resume/R3"),
+        ] {
+            let told = found(name, compress, subject(&format!("defect:{defect}")));
+            assert!(
+                told.contains(expected),
+                "{defect} with {compress:?}: {told}"
+            );
+            assert_eq!(
+                found(name, compress, Name::Gwtool),
+                "",
+                "{name} with {compress:?}"
+            );
+        }
+    }
 }
