@@ -25,6 +25,8 @@ pub(super) struct Identified {
     /// Whether the subject asked how many it may send.
     pub(super) asked_limit: bool,
     total: u32,
+    /// When it first sent more than there were, without ever having asked how many there are.
+    pub(super) overdrawn: Option<Instant>,
 }
 
 /// The fields of IDENTIFY, unread.
@@ -126,6 +128,7 @@ pub(super) fn identify(
             life: view.shared.life,
             asked_limit: known.asked_limit,
             total: known.total,
+            overdrawn: known.overdrawn,
             count: None,
         };
     }
@@ -138,11 +141,15 @@ pub(super) fn identify(
         space(view, docket, number, shard);
     }
     known.total += 1;
+    let limit = view.shared.limit;
+    let windows = now.as_nanos() / nanos(limit.reset_after).max(1) + 1;
+    let allowed = u64::from(limit.starts).saturating_mul(windows);
+    let is_beyond = u64::from(known.total) > allowed;
+    if is_beyond && !known.asked_limit {
+        known.overdrawn.get_or_insert(now);
+    }
     if known.asked_limit {
-        let limit = view.shared.limit;
-        let windows = now.as_nanos() / nanos(limit.reset_after).max(1) + 1;
-        let allowed = u64::from(limit.starts).saturating_mul(windows);
-        if u64::from(known.total) > allowed {
+        if is_beyond {
             docket.broken(Rule::I6, now, Some(number), || {
                 (
                     format!("sent IDENTIFY number {} on #{number}", known.total),

@@ -192,6 +192,9 @@ fn as_nanos<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S
 /// Why a subject is not judged that asks for ETF.
 const ETF: &str = "the subject asks for `encoding=etf`, which gwtool does not speak: have it ask for \
     `encoding=json` (many libraries do when no ETF package is installed)";
+/// Why a subject is not judged that was sent away when its sessions were used up.
+const SPENT: &str = "the gateway sent the subject away with 4004 when it had used up its sessions: it never asked \
+    `/gateway/bot` how many are left, and cannot have known";
 /// Why a program may not come to the gateway that it was given.
 const SETTINGS: &str = "a `.env` file or a setting of its own may override what gwtool gives it in its environment: \
     `GWTOOL_GATEWAY_URL`, `GWTOOL_API_URL`, `DISCORD_TOKEN`";
@@ -327,12 +330,21 @@ impl Judge {
         self.counts.delivered = self.deliveries.delivered;
         let last_attempt = self.attempts.last;
         let foreign = self.discovery.asked_for_etf;
+        let spent = self.spent_unasked();
         let void = foreign
             .map(|_| vec![ETF.to_owned()])
+            .or_else(|| spent.map(|_| vec![SPENT.to_owned()]))
             .or_else(|| self.login_failure(recovery, is_complete));
         self.outcomes.tell_early(&mut self.docket);
+        // A program that ends as a fatal code demands will not come back.
+        let banned = self
+            .fatal
+            .filter(|_| self.processes.is_watched && !self.processes.is_alive())
+            .filter(|_| self.view.shared.ends == Ends::Recovered && !self.outcomes.is_told())
+            .map(|(_, code)| format!("the gateway closed with {code} ({})", code.meaning()));
         let unrecovered = match void {
             Some(_) => None,
+            None if banned.is_some() => banned,
             None => self.outcomes.finish(
                 &self.view,
                 &mut self.docket,
@@ -348,9 +360,10 @@ impl Judge {
         let repeat = self.deliveries.first_duplicate;
         let repeat = repeat.map(|(at, which)| (at, delivery::show(which)));
         let mut not_judged = if void.is_some() {
-            let why = match foreign {
-                Some(_) => "the subject speaks another encoding",
-                None => "the subject was never READY",
+            let why = match (foreign, spent) {
+                (Some(_), _) => "the subject speaks another encoding",
+                (None, Some(_)) => "the gateway sent the subject away for good",
+                (None, None) => "the subject was never READY",
             };
             vec![("expectations".to_owned(), why.to_owned())]
         } else if is_complete {
@@ -398,7 +411,13 @@ impl Judge {
         }
         // Why nothing could strike has been said.
         let faults = if is_void { &[] } else { &self.view.faults[..] };
-        let (verdict, reasons) = verdict::weigh(&findings, faults, gaps);
+        let (verdict, reasons) = match verdict::weigh(&findings, faults, gaps) {
+            // Nothing is missing that another run would bring.
+            (Verdict::Inconclusive, reasons) if spent.is_some() && reasons.len() == 1 => {
+                (Verdict::NotJudged, reasons)
+            }
+            weighed => weighed,
+        };
         let evidence = if is_void && !reasons.is_empty() {
             self.processes.evidence(None, outcomes::DEATH_LINES)
         } else {
@@ -415,6 +434,14 @@ impl Judge {
             counts: self.counts,
             coverage,
         }
+    }
+
+    /// Since when the subject is sent away because it used up its sessions, where it never asked how many there are. Only who
+    /// asks is held to the number, and who is sent away with a fatal code stays away with reason.
+    fn spent_unasked(&self) -> Option<Instant> {
+        let overdrawn = self.identified.overdrawn?;
+        let (at, code) = self.fatal?;
+        (code == CloseCode::AUTHENTICATION_FAILED && at >= overdrawn).then_some(at)
     }
 
     /// Why the subject cannot be judged that never logged in, nothing having kept it from that.
