@@ -10,7 +10,7 @@ pub mod classic;
 pub mod program;
 pub mod zoo;
 
-use crate::client::{self, Discovery, Lifecycle};
+use crate::client::{self, Discovery, Lifecycle, Shards};
 use crate::expect::Allowances;
 use crate::machine::{Endpoints, Machine};
 use crate::protocol::{Compression, Token};
@@ -84,9 +84,9 @@ impl Subject {
             (Self::Machine(name), Need::Compression) => {
                 matches!(name.control(), Name::Gwtool | Name::Classic)
             }
-            (Self::Machine(_), Need::Shards | Need::Process)
+            (Self::Machine(name), Need::Shards) => matches!(name, Name::Gwtool),
             // A program's application has commands of its own.
-            | (Self::Program(_), Need::Commands) => false,
+            (Self::Machine(_), Need::Process) | (Self::Program(_), Need::Commands) => false,
         }
     }
 
@@ -197,7 +197,12 @@ impl Name {
         match self {
             Self::Gwtool => {
                 let config = client_config(Token::new(""), *settings);
-                config.allowances(interval)
+                let one = config.allowances(interval);
+                Allowances {
+                    // The last of those that may all have one rate limit key.
+                    identify: one.identify * settings.shards.max(1),
+                    ..one
+                }
             }
             Self::Classic => classic_config(Token::new(""), *settings).allowances(interval),
             Self::Carbon | Self::CarbonMended => carbon::allowances(interval),
@@ -215,10 +220,11 @@ impl Name {
     ) -> Box<dyn Machine> {
         let orphan = match self {
             Self::Gwtool => {
-                return Box::new(Lifecycle::new(
-                    client_config(token.clone(), *settings),
-                    draw,
-                ));
+                let config = client_config(token.clone(), *settings);
+                return match settings.shards {
+                    0 | 1 => Box::new(Lifecycle::new(config, draw)),
+                    count => Box::new(Shards::new(&config, count, draw)),
+                };
             }
             Self::Classic => {
                 let config = classic_config(token.clone(), *settings);
