@@ -363,7 +363,7 @@ impl Progress {
     /// Since when the subject is authenticated on sound connections of as many shards as it has.
     fn authenticated(&self) -> Option<Instant> {
         let is_sound = |link: &&Link| {
-            link.health == Health::Sound && link.authenticated.is_some() && !link.is_invalid
+            link.health == Health::Sound && !link.is_invalid && link.authenticated.is_some()
         };
         let sound = || self.links.iter().filter(is_sound);
         let last = sound().filter_map(|link| link.authenticated).max();

@@ -1065,7 +1065,8 @@ fn retry_after(response: &Response) -> Duration {
 
 impl Machine for Classic {
     fn handle(&mut self, now: Instant, input: Input<'_>) {
-        if self.is_over && !matches!(input, Input::Start { .. }) {
+        // Timers are the runtime's: one that was not stopped goes on after the client has.
+        if self.is_over && !matches!(input, Input::Start { .. } | Input::Fired(_)) {
             return;
         }
         match input {

@@ -93,17 +93,17 @@ impl Inflate {
 }
 
 fn inflate(stream: &mut Decompress, bytes: &[u8], text: &mut Vec<u8>) -> Result<(), Unreadable> {
-    let before = stream.total_in();
+    let mut rest = bytes;
     loop {
-        let taken = usize::try_from(stream.total_in() - before).map_err(|_| CORRUPT)?;
-        let rest = &bytes[taken..];
         grow(text)?;
+        let (taken, made) = (stream.total_in(), text.len());
         let status = stream.decompress_vec(rest, text, FlushDecompress::Sync);
-        let has_room = text.len() < text.capacity();
+        let taken = usize::try_from(stream.total_in() - taken).map_err(|_| CORRUPT)?;
+        rest = &rest[taken..];
         match status.map_err(|_| CORRUPT)? {
             Status::StreamEnd => return Ok(()),
-            // With room left, everything that these bytes say has been said.
-            Status::Ok | Status::BufError if has_room => return Ok(()),
+            // Room may be left though there is more to read: only where nothing moves has everything been said.
+            Status::Ok | Status::BufError if taken == 0 && text.len() == made => return Ok(()),
             Status::Ok | Status::BufError => {}
         }
     }
@@ -158,6 +158,17 @@ mod tests {
         assert_eq!(text, Ok(Some(b"{\"op\":10}"[..].into())));
         let text = inflate.read(Message::Binary(&two));
         assert_eq!(text, Ok(Some(b"{\"op\":11}"[..].into())));
+    }
+
+    #[test]
+    fn a_long_payload_is_read_to_its_end() {
+        let long = [b"[", vec![b' '; 9 << 20].as_slice(), b"]"].concat();
+        let [one, two] = zlib([&long, b"{}"]);
+        let mut inflate = Inflate::new(Compression::ZlibStream);
+        let text = inflate.read(Message::Binary(&one)).unwrap().unwrap();
+        assert!(*text == *long);
+        let text = inflate.read(Message::Binary(&two));
+        assert_eq!(text, Ok(Some(b"{}"[..].into())));
     }
 
     #[test]
