@@ -173,8 +173,10 @@ fn cases() -> Vec<Case> {
                         Seen::Message {
                             from: Side::Subject,
                             kind: Kind::Text,
+                            fate: Fate::Spoilt,
+                            text,
                             ..
-                        }
+                        } if text.is_empty()
                     )
                 };
                 count(o, is_garbage) == 1 && connections(o) == 2
