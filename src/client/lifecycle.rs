@@ -8,6 +8,7 @@
 //! ```text
 //! Idle → Discovering → Waiting → Connecting → AwaitingHello → Identifying | Resuming → Ready
 //!             ↑___________↓↑__________________leave()_____________________|              |
+//!                      Queued (only a shard among others, before it connects for IDENTIFY)
 //!                                       any state → Stopping → Stopped
 //! ```
 //!
@@ -18,13 +19,14 @@
 //! Discord's "Connection Lifecycle"; where that is silent, SEMANTICS and the constants below decide.
 
 use super::backoff::Backoff;
+use super::inflate::Inflater;
 use super::outbox::{Budget, Outbox, Share};
 use super::{Config, Discovery};
 use crate::machine::{
     Command, CommandFate, ConnectionId, End, FetchId, Input, Level, Machine, Message, Output,
     Response, Session, Status, Timer,
 };
-use crate::protocol::{ClientFrame, CloseCode, Envelope, Identify, Opcode, Resume};
+use crate::protocol::{ClientFrame, CloseCode, Compression, Envelope, Identify, Opcode, Resume};
 use crate::seed::Draw;
 use crate::time::{Duration, Instant, show};
 use serde::Deserialize;
@@ -74,6 +76,10 @@ pub struct Lifecycle {
     gateway: Option<Gateway>,
     /// Before this no IDENTIFY may be sent.
     identify_from: Instant,
+    /// How many were sent.
+    identifies: u32,
+    /// Whether it waits to be admitted before it connects for one.
+    takes_turns: bool,
     backoff: Backoff,
     outbox: Outbox,
     timers: Timers,
@@ -93,6 +99,8 @@ enum State {
     Discovering { fetch: FetchId, errand: Errand },
     /// Between attempts.
     Waiting { errand: Errand },
+    /// Ready to connect for a new session; other shards may have to go first.
+    Queued,
     /// The upgrade is under way.
     Connecting {
         connection: ConnectionId,
@@ -106,6 +114,7 @@ enum State {
         errand: Errand,
         /// The gateway asked for a heartbeat before its HELLO, when none may be sent.
         owes_beat: bool,
+        inflater: Inflater,
     },
     /// IDENTIFY was sent.
     Identifying { live: Live },
@@ -156,12 +165,13 @@ struct Ledger {
     gaps: Vec<(u64, u64)>,
 }
 
-/// A connection's heart and purse, from its HELLO on.
+/// A connection's heart, purse and ear, from its HELLO on.
 #[derive(Debug)]
 struct Live {
     connection: ConnectionId,
     heart: Heart,
     budget: Budget,
+    inflater: Inflater,
 }
 
 /// Heartbeats of one connection.
@@ -200,19 +210,22 @@ enum Host {
 
 /// What is known of the main URL.
 #[derive(Debug)]
-struct Gateway {
+pub(super) struct Gateway {
     /// With the query.
     url: String,
     /// How many sessions may be started; `None` if nobody said.
-    starts: Option<Starts>,
+    pub(super) starts: Option<Starts>,
     /// Connections in a row that did not come to HELLO.
     misses: u32,
 }
 
+/// How many sessions may be started.
 #[derive(Debug, Clone, Copy)]
-struct Starts {
-    remaining: u64,
-    reset: Instant,
+pub(super) struct Starts {
+    pub(super) remaining: u64,
+    pub(super) reset: Instant,
+    /// How many within 5 s, each by a shard of another rate limit key; at least 1.
+    pub(super) concurrency: u32,
 }
 
 /// Who or what ended a connection.
@@ -363,6 +376,7 @@ impl State {
             Self::Idle => "idle",
             Self::Discovering { .. } => "asking for the gateway",
             Self::Waiting { .. } => "waiting to connect",
+            Self::Queued => "waiting for its turn",
             Self::Connecting { .. } => "connecting",
             Self::AwaitingHello { .. } => "waiting for HELLO",
             Self::Identifying { .. } => "waiting for READY",
@@ -384,6 +398,7 @@ impl State {
             Self::Idle
             | Self::Discovering { .. }
             | Self::Waiting { .. }
+            | Self::Queued
             | Self::Stopping { .. }
             | Self::Stopped => None,
         }
@@ -397,7 +412,11 @@ impl State {
             | Self::AwaitingHello { errand, .. } => errand.session(),
             Self::Resuming { ticket, .. } => Some(&ticket.ledger.session),
             Self::Ready { ledger, .. } => Some(&ledger.session),
-            Self::Idle | Self::Identifying { .. } | Self::Stopping { .. } | Self::Stopped => None,
+            Self::Idle
+            | Self::Queued
+            | Self::Identifying { .. }
+            | Self::Stopping { .. }
+            | Self::Stopped => None,
         }
     }
 
@@ -412,6 +431,21 @@ impl State {
             Self::Ready { live, ledger, .. } => {
                 let seq = heartbeat_seq(&ledger.session);
                 Some((live, seq))
+            }
+            _ => None,
+        }
+    }
+
+    /// The connection after its upgrade, and what reads its messages.
+    fn inflater(&mut self) -> Option<(ConnectionId, &mut Inflater)> {
+        match self {
+            Self::AwaitingHello {
+                connection,
+                inflater,
+                ..
+            } => Some((*connection, inflater)),
+            Self::Identifying { live } | Self::Resuming { live, .. } | Self::Ready { live, .. } => {
+                Some((live.connection, &mut live.inflater))
             }
             _ => None,
         }
@@ -611,6 +645,8 @@ impl Lifecycle {
             drains: Vec::new(),
             gateway: None,
             identify_from: Instant::ZERO,
+            identifies: 0,
+            takes_turns: false,
             backoff: Backoff::new(config.backoff),
             outbox: Outbox::new(config.queue),
             timers: Timers::default(),
@@ -619,6 +655,66 @@ impl Lifecycle {
             outputs: VecDeque::new(),
             config,
         }
+    }
+
+    /// One that is a shard among others: before it connects for an IDENTIFY it waits until [`Self::admit`] says that it is its
+    /// turn, and whoever says so counts how many sessions may be started.
+    pub(super) fn among_others(config: Config, draw: Draw) -> Self {
+        Self {
+            takes_turns: true,
+            ..Self::new(config, draw)
+        }
+    }
+
+    /// Whether it waits for its turn.
+    pub(super) const fn is_queued(&self) -> bool {
+        matches!(self.state, State::Queued)
+    }
+
+    /// Whether its turn is on: it is under way to an IDENTIFY.
+    pub(super) const fn is_at_turn(&self) -> bool {
+        matches!(
+            self.state,
+            State::Connecting {
+                errand: Errand::Identify,
+                ..
+            } | State::AwaitingHello {
+                errand: Errand::Identify,
+                ..
+            }
+        )
+    }
+
+    /// Whether it is stopping, or has stopped.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.state, State::Stopping { .. } | State::Stopped)
+    }
+
+    /// Whether it has stopped.
+    pub(super) const fn has_stopped(&self) -> bool {
+        matches!(self.state, State::Stopped)
+    }
+
+    /// Before this nobody may send an IDENTIFY who shares its rate limit key.
+    pub(super) const fn identify_from(&self) -> Instant {
+        self.identify_from
+    }
+
+    /// How many IDENTIFYs it has sent.
+    pub(super) const fn identifies(&self) -> u32 {
+        self.identifies
+    }
+
+    /// It is its turn.
+    pub(super) fn admit(&mut self, now: Instant) {
+        debug_assert!(self.is_queued());
+        self.connect(now, Errand::Identify);
+    }
+
+    /// How many sessions may be started is no longer known: it asks again before it waits for its turn.
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        debug_assert!(self.is_queued());
+        self.discover(now, Errand::Identify);
     }
 
     fn standing(&self, connection: ConnectionId) -> Option<Standing> {
@@ -665,7 +761,7 @@ impl Lifecycle {
         }
         self.backoff = Backoff::new(self.config.backoff);
         if let (None, Discovery::Url(url)) = (&self.gateway, &self.config.gateway) {
-            match gateway_url(url) {
+            match gateway_url(url, self.config.compress) {
                 Ok(url) => {
                     self.gateway = Some(Gateway {
                         url,
@@ -754,10 +850,15 @@ impl Lifecycle {
             );
             return self.discover(now, errand);
         }
+        if self.takes_turns && matches!(errand, Errand::Identify) {
+            self.state = State::Queued;
+            return;
+        }
         if let Errand::Identify = errand {
             if let Some(Starts {
                 remaining: 0,
                 reset,
+                ..
             }) = gateway.starts
             {
                 if reset <= now {
@@ -801,7 +902,7 @@ impl Lifecycle {
         };
         let to_resume = match &errand {
             Errand::Resume(ticket) if ticket.host() == Host::Resume => {
-                gateway_url(&ticket.ledger.session.resume_url).ok()
+                gateway_url(&ticket.ledger.session.resume_url, self.config.compress).ok()
             }
             _ => None,
         };
@@ -860,22 +961,24 @@ impl Lifecycle {
                  reset the token in the developer portal"
                     .to_owned(),
             )),
-            Ok(response) if response.status == 200 => match read_gateway(now, &response.body) {
-                Ok(gateway) => {
-                    let left = gateway.starts.map_or_else(String::new, |starts| {
-                        format!(", {} sessions may be started", starts.remaining)
-                    });
-                    self.log(Level::Info, format!("the gateway is known{left}"));
-                    self.gateway = Some(gateway);
-                    self.proceed(now, errand);
+            Ok(response) if response.status == 200 => {
+                match read_gateway(now, &response.body, self.config.compress) {
+                    Ok(gateway) => {
+                        let left = gateway.starts.map_or_else(String::new, |starts| {
+                            format!(", {} sessions may be started", starts.remaining)
+                        });
+                        self.log(Level::Info, format!("the gateway is known{left}"));
+                        self.gateway = Some(gateway);
+                        self.proceed(now, errand);
+                    }
+                    Err(why) => self.on_no_gateway(
+                        now,
+                        errand,
+                        Duration::ZERO,
+                        &format!("/gateway/bot answered nonsense ({why})"),
+                    ),
                 }
-                Err(why) => self.on_no_gateway(
-                    now,
-                    errand,
-                    Duration::ZERO,
-                    &format!("/gateway/bot answered nonsense ({why})"),
-                ),
-            },
+            }
             Ok(response) => {
                 let asked = retry_after(&response).unwrap_or(Duration::ZERO);
                 let why = format!("/gateway/bot answered with HTTP {}", response.status);
@@ -1044,6 +1147,7 @@ impl Lifecycle {
                     host,
                     errand,
                     owes_beat: false,
+                    inflater: Inflater::new(self.config.compress),
                 };
                 let deadline = now + self.config.deadlines.hello;
                 self.arm(Alarm::Hello, connection.0, deadline);
@@ -1056,14 +1160,26 @@ impl Lifecycle {
     }
 
     fn on_message(&mut self, now: Instant, message: Message<'_>) {
-        if let State::Connecting { .. } = self.state {
+        let Some((connection, inflater)) = self.state.inflater() else {
             return self.ignore(format_args!("a message before the upgrade"));
-        }
-        let frame = match message {
-            Message::Text(text) => Envelope::read(text),
-            Message::Binary(bytes) => Envelope::read_bytes(bytes),
         };
-        let frame = match frame {
+        // What a payload brings about may change the state or end the connection: the one that lends its text stands aside,
+        // and goes back to its connection, if that is still there.
+        let mut inflater = std::mem::take(inflater);
+        match inflater.read(message) {
+            Ok(Some(text)) => self.on_text(now, text),
+            Ok(None) => {}
+            Err(why) => self.leave(now, &Leave::Nonsense(why.to_string())),
+        }
+        if let Some((same, place)) = self.state.inflater()
+            && same == connection
+        {
+            *place = inflater;
+        }
+    }
+
+    fn on_text(&mut self, now: Instant, text: &str) {
+        let frame = match Envelope::read(text) {
             Ok(frame) => frame,
             Err(why) => return self.leave(now, &Leave::Nonsense(why.to_string())),
         };
@@ -1105,6 +1221,7 @@ impl Lifecycle {
             host,
             errand,
             owes_beat,
+            inflater,
         } = std::mem::replace(&mut self.state, State::Idle)
         else {
             unreachable!("checked above");
@@ -1125,6 +1242,7 @@ impl Lifecycle {
                 last_ack: None,
             },
             budget: Budget::new(interval),
+            inflater,
         };
         live.budget.take(now, Share::Lifecycle);
         let login = match &errand {
@@ -1133,6 +1251,7 @@ impl Lifecycle {
                 properties: self.config.properties.clone(),
                 intents: self.config.intents,
                 shard: self.config.shard,
+                compress: self.config.compress == Compression::Payload,
             }),
             Errand::Resume(ticket) => ClientFrame::Resume(Resume {
                 token: self.config.token.clone(),
@@ -1155,6 +1274,7 @@ impl Lifecycle {
         self.state = match errand {
             Errand::Identify => {
                 self.identify_from = now + IDENTIFY_SPACING;
+                self.identifies += 1;
                 if let Some(Gateway {
                     starts: Some(starts),
                     ..
@@ -1435,6 +1555,7 @@ impl Lifecycle {
             State::Idle
             | State::Discovering { .. }
             | State::Waiting { .. }
+            | State::Queued
             | State::Stopping { .. }
             | State::Stopped => unreachable!("states without a connection"),
         };
@@ -1545,8 +1666,9 @@ const fn remedy(code: CloseCode) -> &'static str {
     }
 }
 
-/// A gateway's URL with the query that every connection carries. What the URL brings along stays.
-fn gateway_url(url: &str) -> Result<String, String> {
+/// A gateway's URL with the query that every connection carries. What the URL brings along stays, but for what this client
+/// decides itself.
+fn gateway_url(url: &str, compress: Compression) -> Result<String, String> {
     let mut url = Url::parse(url).map_err(|why| why.to_string())?;
     if !matches!(url.scheme(), "ws" | "wss") {
         return Err(format!(
@@ -1556,7 +1678,7 @@ fn gateway_url(url: &str) -> Result<String, String> {
     }
     let kept: Vec<(String, String)> = url
         .query_pairs()
-        .filter(|(key, _)| key != "v" && key != "encoding")
+        .filter(|(key, _)| !matches!(&**key, "v" | "encoding" | "compress"))
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
         .collect();
     url.query_pairs_mut()
@@ -1564,12 +1686,19 @@ fn gateway_url(url: &str) -> Result<String, String> {
         .extend_pairs(kept)
         .append_pair("v", "10")
         .append_pair("encoding", "json");
+    if let Some(stream) = compress.query() {
+        url.query_pairs_mut().append_pair("compress", stream);
+    }
     url.set_fragment(None);
     Ok(url.into())
 }
 
 /// Reads the answer of `/gateway/bot`.
-fn read_gateway(now: Instant, body: &[u8]) -> Result<Gateway, String> {
+pub(super) fn read_gateway(
+    now: Instant,
+    body: &[u8],
+    compress: Compression,
+) -> Result<Gateway, String> {
     #[derive(Deserialize)]
     struct Body {
         url: String,
@@ -1580,6 +1709,7 @@ fn read_gateway(now: Instant, body: &[u8]) -> Result<Gateway, String> {
         remaining: u64,
         /// In milliseconds.
         reset_after: u64,
+        max_concurrency: Option<u32>,
     }
     let body: Body = serde_json::from_slice(body).map_err(|why| why.to_string())?;
     let starts = body.session_start_limit.map(|limit| {
@@ -1590,10 +1720,11 @@ fn read_gateway(now: Instant, body: &[u8]) -> Result<Gateway, String> {
         Starts {
             remaining: limit.remaining,
             reset: now + reset_after,
+            concurrency: limit.max_concurrency.unwrap_or(1).max(1),
         }
     });
     Ok(Gateway {
-        url: gateway_url(&body.url)?,
+        url: gateway_url(&body.url, compress)?,
         starts,
         misses: 0,
     })

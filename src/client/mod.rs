@@ -2,21 +2,24 @@
 //!
 //! [`Lifecycle`] is the whole client as one machine without I/O: the engine feeds it inputs and the time and
 //! carries out what it asks for. Beside it stand what has no transitions of its own: [`backoff`] says how
-//! long to wait, [`outbox`] holds the commands that wait and counts what may be sent. This file says how a
-//! client is set up and what it allows itself.
+//! long to wait, [`outbox`] holds the commands that wait and counts what may be sent, [`inflate`] reads what is
+//! compressed. [`Shards`] is a bot of several lifecycles. This file says how a client is set up and what it allows itself.
 //!
 //! Nothing here opens a socket, reads a clock or draws from anything but the stream it was given.
 
 pub mod backoff;
+pub mod inflate;
 pub mod lifecycle;
 pub mod outbox;
 pub mod probe;
+pub mod shards;
 pub mod watched;
 
 pub use lifecycle::Lifecycle;
+pub use shards::Shards;
 
 use crate::expect::Allowances;
-use crate::protocol::{Intents, Properties, Shard, Token};
+use crate::protocol::{Compression, Intents, Properties, Shard, Token};
 use crate::time::Duration;
 
 /// How a client is set up.
@@ -32,6 +35,8 @@ pub struct Config {
     pub properties: Properties,
     /// Which shard it is; `None` for a bot that does not shard.
     pub shard: Option<Shard>,
+    /// What it asks the gateway to compress.
+    pub compress: Compression,
     /// How long it waits for others.
     pub deadlines: Deadlines,
     /// How long it waits between attempts.
@@ -56,6 +61,7 @@ impl Config {
                 device: "gwtool".to_owned(),
             },
             shard: None,
+            compress: Compression::None,
             deadlines: Deadlines::default(),
             backoff: backoff::Config::default(),
             queue: outbox::Config::default(),

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
+use std::ops::Not;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -274,6 +275,8 @@ pub struct Identify {
     pub intents: Intents,
     /// Which shard it is; absent for a bot that does not shard.
     pub shard: Option<Shard>,
+    /// Whether payloads may be compressed, each by itself; absent where it is false.
+    pub compress: bool,
 }
 
 /// The payload of RESUME (op 6).
@@ -330,6 +333,8 @@ impl ClientFrame {
             intents: Intents,
             #[serde(skip_serializing_if = "Option::is_none")]
             shard: Option<Shard>,
+            #[serde(skip_serializing_if = "Not::not")]
+            compress: bool,
         }
         #[derive(Serialize)]
         struct WireResume<'a> {
@@ -348,6 +353,7 @@ impl ClientFrame {
                 properties,
                 intents,
                 shard,
+                compress,
             }) => text(
                 op,
                 WireIdentify {
@@ -355,6 +361,7 @@ impl ClientFrame {
                     properties,
                     intents: *intents,
                     shard: *shard,
+                    compress: *compress,
                 },
             ),
             Self::Resume(Resume {
@@ -500,7 +507,7 @@ mod tests {
             r#"{"op":1,"d":251}"#
         );
         let text = |text: &str| text.to_owned();
-        let identify = ClientFrame::Identify(Identify {
+        let identify = |compress| Identify {
             token: Token::new("my_token"),
             properties: Properties {
                 os: text("linux"),
@@ -509,10 +516,15 @@ mod tests {
             },
             intents: Intents(513),
             shard: Some(Shard { id: 0, count: 2 }),
-        });
+            compress,
+        };
         assert_eq!(
-            identify.encode(),
+            ClientFrame::Identify(identify(false)).encode(),
             r#"{"op":2,"d":{"token":"my_token","properties":{"os":"linux","browser":"gwtool","device":"gwtool"},"intents":513,"shard":[0,2]}}"#
+        );
+        assert_eq!(
+            ClientFrame::Identify(identify(true)).encode(),
+            r#"{"op":2,"d":{"token":"my_token","properties":{"os":"linux","browser":"gwtool","device":"gwtool"},"intents":513,"shard":[0,2],"compress":true}}"#
         );
         let resume = ClientFrame::Resume(Resume {
             token: Token::new("my_token"),

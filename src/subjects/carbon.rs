@@ -725,6 +725,7 @@ impl Carbon {
                 },
                 intents: self.config.intents,
                 shard: self.config.shard,
+                compress: false,
             }),
         };
         self.send(&frame);

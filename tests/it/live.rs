@@ -5,6 +5,7 @@
 
 use crate::lab::{assert_conforms, count, plan, run, scenario};
 use gwtool::oracle::Verdict;
+use gwtool::protocol::Compression;
 use gwtool::scenarios::runner::Plan;
 use gwtool::scenarios::{Outcome, catalogue};
 use gwtool::subjects::Name;
@@ -148,6 +149,39 @@ fn our_client_lives_through_these_over_tls() {
             names.map(|name| scope.spawn(move || over_tls(shipped_plan(name, Name::Gwtool, 11))));
         for run in runs {
             assert_conforms(&run.join().expect("the run does not panic"));
+        }
+    });
+}
+
+#[test]
+fn our_client_reads_every_compression_over_tcp_and_over_tls() {
+    thread::scope(|scope| {
+        let mut runs = Vec::new();
+        for compress in Compression::ALL {
+            for name in ["flap", "zombie-race"] {
+                for tls in [false, true] {
+                    let mut plan = shipped_plan(name, Name::Gwtool, 11);
+                    plan.scenario.settings.compress = compress;
+                    plan.interval = Duration::from_millis(500);
+                    plan.tls = tls;
+                    runs.push(scope.spawn(move || (compress, run(&plan))));
+                }
+            }
+        }
+        for of_one in runs {
+            let (compress, outcome) = of_one.join().expect("the run does not panic");
+            assert_conforms(&outcome);
+            // What it asked for is in the trace as it asked; that it could read the answer, its RESUME says.
+            let query = compress.query().unwrap_or("json");
+            let asked =
+                |saw: &Seen| matches!(saw, Seen::Upgrade { path, .. } if path.ends_with(query));
+            let asks = count(&outcome, asked);
+            assert!(asks > 1, "{compress:?}");
+            assert_eq!(
+                asks,
+                count(&outcome, |saw| matches!(saw, Seen::Upgrade { .. }))
+            );
+            assert!(outcome.judgement.counts.resumes > 0, "{compress:?}");
         }
     });
 }

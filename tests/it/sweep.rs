@@ -4,8 +4,9 @@
 
 use crate::runs::{failing, for_seeds, ms, name, plan, run};
 use gwtool::oracle::Verdict;
-use gwtool::scenarios::catalogue;
+use gwtool::protocol::Compression;
 use gwtool::scenarios::runner::Plan;
+use gwtool::scenarios::{Scenario, catalogue};
 use gwtool::subjects::Name;
 use gwtool::time::Duration;
 use gwtool::trace::Clock;
@@ -42,7 +43,11 @@ fn fault_of(plan: &Plan) -> Option<String> {
 /// Every scenario over so many seeds, at its own interval or this one.
 #[track_caller]
 fn sweep(seeds: u64, interval: Option<Duration>) {
-    let all = catalogue::shipped(Clock::Virtual);
+    sweep_of(seeds, interval, &catalogue::shipped(Clock::Virtual));
+}
+
+#[track_caller]
+fn sweep_of(seeds: u64, interval: Option<Duration>, all: &[Scenario]) {
     let faults = for_seeds(seeds, |seed| {
         let plans = all
             .iter()
@@ -74,6 +79,21 @@ fn our_client_conforms_in_every_scenario() {
 fn our_client_conforms_in_every_scenario_at_other_intervals() {
     for interval in [ms(300), ms(500), ms(2_000), ms(600_000)] {
         sweep(seeds().div_ceil(4).max(2), Some(interval));
+    }
+}
+
+#[test]
+fn our_client_conforms_in_every_scenario_whatever_is_compressed() {
+    for compress in [
+        Compression::ZlibStream,
+        Compression::ZstdStream,
+        Compression::Payload,
+    ] {
+        let mut all = catalogue::shipped(Clock::Virtual);
+        for scenario in &mut all {
+            scenario.settings.compress = compress;
+        }
+        sweep_of(seeds().div_ceil(10).max(2), None, &all);
     }
 }
 

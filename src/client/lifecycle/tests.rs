@@ -10,6 +10,7 @@ use super::*;
 use crate::machine::CommandId;
 use crate::protocol::{Json, Token};
 use crate::seed::{Seed, Stream};
+use flate2::{Compress, FlushCompress};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -1630,6 +1631,179 @@ fn a_start_while_connections_still_close_begins_the_next_life_and_lets_them_drai
     );
 }
 
+// Compression.
+
+/// A client that asks for it.
+fn compressing(compress: Compression) -> Config {
+    Config {
+        compress,
+        ..config()
+    }
+}
+
+/// A gateway's zlib stream.
+fn zlib() -> Compress {
+    Compress::new(flate2::Compression::default(), true)
+}
+
+impl Rig {
+    fn binary(&mut self, connection: u32, bytes: &[u8]) {
+        self.handle(Input::Received {
+            connection: ConnectionId(connection),
+            message: Message::Binary(bytes),
+        });
+    }
+
+    /// A client that is ready on #1 with session `s1` at seq 1, all of it through this stream.
+    fn ready_through(stream: &mut Compress) -> Self {
+        let mut rig = Self::new(compressing(Compression::ZlibStream), 1);
+        rig.start();
+        rig.opened(1);
+        rig.binary(1, &packed(stream, HELLO));
+        rig.binary(1, &packed(stream, READY));
+        assert_eq!(rig.session(), Some(("s1".to_owned(), 1)));
+        rig.outputs.clear();
+        rig
+    }
+}
+
+/// The next part of a stream, up to its flush.
+fn packed(stream: &mut Compress, text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() + 1024);
+    let end = stream.compress_vec(text.as_bytes(), &mut bytes, FlushCompress::Sync);
+    assert_eq!(end.unwrap(), flate2::Status::Ok);
+    bytes
+}
+
+const HELLO: &str = r#"{"op":10,"d":{"heartbeat_interval":40000}}"#;
+const READY: &str =
+    r#"{"t":"READY","s":1,"op":0,"d":{"session_id":"s1","resume_gateway_url":"ws://resume.test"}}"#;
+const SECOND: &str = r#"{"t":"MESSAGE_CREATE","s":2,"op":0,"d":{}}"#;
+
+#[test]
+fn compression_is_asked_for_in_the_url_or_in_identify_and_never_in_both() {
+    let cases = [
+        (Compression::None, "", ""),
+        (Compression::ZlibStream, "&compress=zlib-stream", ""),
+        (Compression::ZstdStream, "&compress=zstd-stream", ""),
+        (Compression::Payload, "", ",\"compress\":true"),
+    ];
+    for (compress, query, key) in cases {
+        let mut rig = Rig::ready_with(compressing(compress), 1);
+        rig.op(1, 7, "null");
+        rig.wait(secs(1));
+        let resume = format!("open #2 {RESUME}/?v=10&encoding=json{query}");
+        assert!(rig.done().contains(&resume), "{compress:?}");
+        let mut rig = Rig::new(compressing(compress), 1);
+        rig.start();
+        rig.opened(1);
+        rig.hello(1, 40_000);
+        let said = rig.done();
+        let open = format!("open #1 {MAIN}/?v=10&encoding=json{query}\n");
+        assert!(said.starts_with(&open), "{said}");
+        assert!(
+            said.ends_with(&format!("\"intents\":4609{key}}}}}")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_payload_in_several_messages_counts_with_its_last_byte() {
+    let mut stream = zlib();
+    let mut rig = Rig::ready_through(&mut stream);
+    let bytes = packed(&mut stream, SECOND);
+    let (last, rest) = bytes.split_last().expect("it is not empty");
+    for byte in rest {
+        rig.binary(1, &[*byte]);
+    }
+    assert_eq!(
+        (rig.done().as_str(), rig.session()),
+        ("", Some(("s1".to_owned(), 1)))
+    );
+    rig.binary(1, &[*last]);
+    assert_eq!(rig.done(), "deliver #1 2");
+}
+
+#[test]
+fn what_a_connection_ends_in_the_midst_of_is_not_counted() {
+    let mut stream = zlib();
+    let mut rig = Rig::ready_through(&mut stream);
+    let bytes = packed(&mut stream, SECOND);
+    // All of the text, and the end of the flush not.
+    rig.binary(1, &bytes[..bytes.len() - 4]);
+    rig.closing(1, 4000);
+    assert_eq!(rig.session(), Some(("s1".to_owned(), 1)));
+    rig.wait(secs(1));
+    rig.opened(2);
+    rig.outputs.clear();
+    // A stream of its own: with the old one's context this could not be read.
+    let mut stream = zlib();
+    rig.binary(2, &packed(&mut stream, HELLO));
+    let resume = r#"send #2 {"op":6,"d":{"token":"<token>","session_id":"s1","seq":1}}"#;
+    assert_eq!(rig.done(), resume);
+    rig.binary(2, &packed(&mut stream, SECOND));
+    assert_eq!(rig.done(), "deliver #2 2");
+    rig.binary(
+        2,
+        &packed(&mut stream, r#"{"t":"RESUMED","s":3,"op":0,"d":{}}"#),
+    );
+    assert!(rig.machine.status().is_authenticated);
+}
+
+#[test]
+fn what_cannot_be_read_costs_the_connection_and_not_the_session() {
+    // The stream goes on, but not for who has missed a part of it; a bomb; bytes of no stream at all.
+    let mut lost = zlib();
+    packed(&mut lost, &SECOND.repeat(3));
+    let bombs = {
+        let mut stream = zlib();
+        packed(&mut stream, HELLO);
+        packed(&mut stream, READY);
+        packed(&mut stream, &" ".repeat(20 << 20))
+    };
+    let cases = [
+        (
+            // It refers to what was never received, and so comes out as something else.
+            packed(&mut lost, SECOND),
+            "not a gateway payload",
+        ),
+        (
+            bombs,
+            "a payload of more than 16 MiB, compressed to less: not read",
+        ),
+        (
+            vec![0xFF; 64],
+            "what the gateway sent cannot be decompressed",
+        ),
+    ];
+    for (bytes, why) in cases {
+        let mut stream = zlib();
+        let mut rig = Rig::ready_through(&mut stream);
+        rig.binary(1, &bytes);
+        let said = rig.said();
+        assert!(said.starts_with("close #1 4900 within 5s\n"), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(said.contains("resuming session s1 at seq 1"), "{said}");
+        // Nothing of what still comes there is looked at.
+        rig.binary(1, &packed(&mut stream, SECOND));
+        rig.wait(secs(1));
+        assert!(rig.done().starts_with("open #2 ws://resume.test/"));
+        assert_eq!(rig.session(), Some(("s1".to_owned(), 1)));
+    }
+}
+
+#[test]
+fn with_payload_compression_either_kind_of_message_is_read() {
+    let mut rig = Rig::ready_with(compressing(Compression::Payload), 1);
+    let mut bytes = Vec::with_capacity(1024);
+    let end = zlib().compress_vec(SECOND.as_bytes(), &mut bytes, FlushCompress::Finish);
+    assert_eq!(end.unwrap(), flate2::Status::StreamEnd);
+    rig.binary(1, &bytes);
+    rig.dispatch(1, 3);
+    assert_eq!(rig.done(), "deliver #1 2\ndeliver #1 3");
+}
+
 // URLs.
 
 #[test]
@@ -1640,12 +1814,15 @@ fn the_query_is_appended_to_whatever_url_there_is() {
         ("ws://h/p?a=b%20c", "ws://h/p?a=b+c&v=10&encoding=json"),
         ("ws://h?v=6&encoding=etf", "ws://h/?v=10&encoding=json"),
         ("ws://[::1]:9/#x", "ws://[::1]:9/?v=10&encoding=json"),
+        // What it did not ask for it could not read.
+        ("ws://h?compress=zlib-stream", "ws://h/?v=10&encoding=json"),
     ];
     for (url, expected) in urls {
-        assert_eq!(gateway_url(url).as_deref(), Ok(expected));
+        let written = gateway_url(url, Compression::None);
+        assert_eq!(written.as_deref(), Ok(expected));
     }
     assert_eq!(
-        gateway_url("https://h").unwrap_err(),
+        gateway_url("https://h", Compression::None).unwrap_err(),
         "expected a ws:// or wss:// URL, found `https://`"
     );
     let mut broken = config();
