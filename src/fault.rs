@@ -161,6 +161,29 @@ words! {
 }
 
 words! {
+    /// In which order the gateway writes the keys of JSON.
+    KeyOrder {
+        /// As Discord does.
+        Usual = "usual",
+        /// The other way round.
+        Reversed = "reversed",
+        /// In an order that the seed draws for each object.
+        Shuffled = "shuffled",
+    }
+}
+
+words! {
+    /// What a frame is cut into.
+    Layer {
+        /// Fragments of one WebSocket message (RFC 6455, 5.4).
+        Websocket = "websocket",
+        /// WebSocket messages, of which only the last one ends in the flush that ends the payload (Discord, "Transport
+        /// Compression"). Nothing but zlib-stream has a flush that a client looks for.
+        Zlib = "zlib",
+    }
+}
+
+words! {
     /// What is done to the subject itself.
     Act {
         /// It is told to stop.
@@ -464,6 +487,35 @@ pub enum Action<T> {
         /// How much longer.
         by: T,
     },
+    /// Each piece of bytes takes longer by a time of its own, drawn anew for each; none overtakes another.
+    Jitter {
+        /// Which bytes.
+        direction: Direction,
+        /// How much longer at most.
+        by: T,
+    },
+    /// Bytes come no faster than so.
+    Throttle {
+        /// Which bytes.
+        direction: Direction,
+        /// How many bytes a second.
+        rate: u32,
+    },
+    /// Bytes come in small pieces, each handed on by itself; from the answer to the upgrade on, which comes whole.
+    Slice {
+        /// Which bytes.
+        direction: Direction,
+        /// How many bytes a piece has at most; 1 cuts at every boundary.
+        size: u32,
+    },
+    /// Bits of the next payload are flipped, so that it can surely not be read: text is no UTF-8 any more, and a compressed
+    /// stream has a block of a kind that does not exist.
+    Corrupt {
+        /// Which bytes.
+        direction: Direction,
+        /// How many bytes of the payload.
+        count: u32,
+    },
     /// The connection is reset.
     Reset,
     /// The gateway sends FIN without a Close frame.
@@ -506,6 +558,54 @@ pub enum Action<T> {
     Duplicate {
         /// Which kind of frame.
         frame: Event,
+    },
+    /// A frame changes places with the next of its kind. A replay has it in its order again.
+    Reorder {
+        /// Which kind of frame.
+        frame: Event,
+    },
+    /// A frame is sent in parts. It is whole for whoever puts them together.
+    Fragment {
+        /// Which kind of frame.
+        frame: Event,
+        /// What the parts are. It strikes only where there is such a layer.
+        layer: Layer,
+        /// How many; a frame with fewer bytes has a part for each.
+        parts: u32,
+    },
+    /// A frame carries a field that nobody knows.
+    Pad {
+        /// Which kind of frame.
+        frame: Event,
+        /// How many bytes it has.
+        size: u32,
+    },
+    /// The end of a compressed payload is not sent. It strikes only where the transport is compressed.
+    Truncate {
+        /// Which kind of frame.
+        frame: Event,
+    },
+    /// The gateway's compressor forgets the connection's context: nothing that it sends from then on can be read, on no context.
+    /// It strikes only where the transport is compressed.
+    LoseContext,
+    /// A dispatch that is small on the wire and inflates to this size. It has a sequence number and is never replayed, as
+    /// RESUMED: whoever refuses it comes back with its number or the one before and misses nothing. It strikes only where the
+    /// transport is compressed.
+    Bomb {
+        /// To how many bytes.
+        size: u32,
+    },
+    /// The session's sequence numbers jump ahead: a gap in which there never was a dispatch.
+    SkipSeq {
+        /// How many numbers are left out.
+        count: u32,
+    },
+    /// Many dispatches at once. Without a connection they wait, in the sessions that can be resumed, or else for the next READY.
+    Flood {
+        /// How many.
+        count: u32,
+        /// About how many bytes each payload has; never fewer than a message takes.
+        size: u32,
     },
     /// This connection's HELLO carries another interval.
     Hello {
@@ -609,6 +709,10 @@ impl<T> Action<T> {
             Self::Hold { .. } => "hold",
             Self::StopReading { .. } => "stop-reading",
             Self::Latency { .. } => "latency",
+            Self::Jitter { .. } => "jitter",
+            Self::Throttle { .. } => "throttle",
+            Self::Slice { .. } => "slice",
+            Self::Corrupt { .. } => "corrupt",
             Self::Reset => "reset",
             Self::Eof => "eof",
             Self::Refuse => "refuse",
@@ -621,6 +725,14 @@ impl<T> Action<T> {
             Self::Withhold { .. } => "withhold",
             Self::Delay { .. } => "delay",
             Self::Duplicate { .. } => "duplicate",
+            Self::Reorder { .. } => "reorder",
+            Self::Fragment { .. } => "fragment",
+            Self::Pad { .. } => "pad",
+            Self::Truncate { .. } => "truncate",
+            Self::LoseContext => "lose-context",
+            Self::Bomb { .. } => "bomb",
+            Self::SkipSeq { .. } => "skip-seq",
+            Self::Flood { .. } => "flood",
             Self::Hello { .. } => "hello",
             Self::Send { .. } => "send",
             Self::RequestHeartbeat => "request-heartbeat",
@@ -640,6 +752,10 @@ impl<T> Action<T> {
         "hold",
         "stop-reading",
         "latency",
+        "jitter",
+        "throttle",
+        "slice",
+        "corrupt",
         "reset",
         "eof",
         "refuse",
@@ -652,6 +768,14 @@ impl<T> Action<T> {
         "withhold",
         "delay",
         "duplicate",
+        "reorder",
+        "fragment",
+        "pad",
+        "truncate",
+        "lose-context",
+        "bomb",
+        "skip-seq",
+        "flood",
         "hello",
         "send",
         "request-heartbeat",
@@ -670,6 +794,11 @@ impl<T> Action<T> {
             Self::Blackhole { .. }
             | Self::Hold { .. }
             | Self::StopReading { .. }
+            | Self::Throttle { .. }
+            // A client that cannot read what it got may well go on and miss its ACKs.
+            | Self::Corrupt { .. }
+            | Self::Truncate { .. }
+            | Self::LoseContext
             | Self::Stall { .. } => true,
             Self::Withhold { frame } | Self::Delay { frame, .. } => *frame != Event::Dispatch,
             Self::RefuseResume { by } | Self::RefuseIdentify { by } => *by == Refusal::Silence,
@@ -684,6 +813,9 @@ impl<T> Action<T> {
             Self::Blackhole { .. }
             | Self::Hold { .. }
             | Self::StopReading { .. }
+            // A stream that is broken once is never read again.
+            | Self::Truncate { .. }
+            | Self::LoseContext
             | Self::Stall { .. } => true,
             Self::Withhold { frame } => *frame == Event::Ack,
             _ => false,
@@ -721,12 +853,30 @@ impl<T> Action<T> {
         }
     }
 
+    /// Whether it strikes only where the transport is compressed.
+    pub const fn needs_compression(&self) -> bool {
+        matches!(
+            self,
+            Self::Truncate { .. }
+                | Self::LoseContext
+                | Self::Bomb { .. }
+                | Self::Fragment {
+                    layer: Layer::Zlib,
+                    ..
+                }
+        )
+    }
+
     /// Whether it takes frames that the gateway is about to send.
     pub const fn takes_frames(&self) -> Option<Event> {
         match self {
-            Self::Withhold { frame } | Self::Delay { frame, .. } | Self::Duplicate { frame } => {
-                Some(*frame)
-            }
+            Self::Withhold { frame }
+            | Self::Delay { frame, .. }
+            | Self::Duplicate { frame }
+            | Self::Reorder { frame }
+            | Self::Fragment { frame, .. }
+            | Self::Pad { frame, .. }
+            | Self::Truncate { frame } => Some(*frame),
             Self::Hello { .. } => Some(Event::Hello),
             _ => None,
         }
@@ -742,6 +892,13 @@ impl<T> Action<T> {
                 direction,
                 by: f(by),
             },
+            Self::Jitter { direction, by } => Action::Jitter {
+                direction,
+                by: f(by),
+            },
+            Self::Throttle { direction, rate } => Action::Throttle { direction, rate },
+            Self::Slice { direction, size } => Action::Slice { direction, size },
+            Self::Corrupt { direction, count } => Action::Corrupt { direction, count },
             Self::Reset => Action::Reset,
             Self::Eof => Action::Eof,
             Self::Refuse => Action::Refuse,
@@ -763,6 +920,22 @@ impl<T> Action<T> {
                 },
             },
             Self::Duplicate { frame } => Action::Duplicate { frame },
+            Self::Reorder { frame } => Action::Reorder { frame },
+            Self::Fragment {
+                frame,
+                layer,
+                parts,
+            } => Action::Fragment {
+                frame,
+                layer,
+                parts,
+            },
+            Self::Pad { frame, size } => Action::Pad { frame, size },
+            Self::Truncate { frame } => Action::Truncate { frame },
+            Self::LoseContext => Action::LoseContext,
+            Self::Bomb { size } => Action::Bomb { size },
+            Self::SkipSeq { count } => Action::SkipSeq { count },
+            Self::Flood { count, size } => Action::Flood { count, size },
             Self::Hello { interval } => Action::Hello {
                 interval: f(interval),
             },

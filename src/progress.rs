@@ -591,7 +591,10 @@ impl Known {
         // ACK that was withheld is not the next one.
         let is_lasting = action.deafens()
             && match action {
-                Action::Blackhole { .. } | Action::Stall { .. } => true,
+                Action::Blackhole { .. }
+                | Action::Stall { .. }
+                | Action::Truncate { .. }
+                | Action::LoseContext => true,
                 Action::Withhold { .. } => matches!(lasts, Lasts::Connection | Lasts::Run),
                 _ => !matches!(lasts, Lasts::For(_)),
             };

@@ -25,6 +25,8 @@ pub enum Stream {
     Schedule = 3,
     /// The link: latencies, and the order of what is due at one instant.
     Link = 4,
+    /// What faults do to bytes: how long each piece takes, which byte is spoilt; and the order of keys in JSON.
+    Bytes = 5,
 }
 
 impl Seed {
@@ -73,6 +75,12 @@ impl Draw {
     /// Sixty-four random bits.
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
+    }
+
+    /// A stream of its own for a part of this component, so that the parts do not move each other.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(self.bits()))
     }
 
     /// A number below `bound`, which is at least 1. The bias of the multiplication is below 2^-32 for every bound used here.

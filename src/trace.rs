@@ -152,6 +152,8 @@ pub enum Fate {
     Swallowed,
     /// The schedule, not the gateway, sent it.
     Injected,
+    /// It went through, damaged, or it is more than a subject need take: whether it was read nobody can say.
+    Spoilt,
 }
 
 impl Fate {

@@ -14,11 +14,13 @@
 //! A fault *fires* when its trigger comes; what lasts beyond that moment, or waits for something to act on, is a *force*. A
 //! fault has *struck* once something was changed by it. SEMANTICS.md, "Triggers and scope" and "Actions", has the meanings.
 
+use super::link::Shape;
 use super::{Fate, Listening, Sight, Strike};
 use crate::fault::{
-    Act, Action, Direction, DrawnFault, Event, Lasts, OnClose, Origin, Port, Scope, Stall, Times,
-    Trigger, Until,
+    Act, Action, Direction, DrawnFault, Event, Lasts, Layer, OnClose, Origin, Port, Scope, Stall,
+    Times, Trigger, Until,
 };
+use crate::protocol::Compression;
 use crate::time::{Duration, Instant};
 use crate::trace::ScheduledFault;
 use std::collections::{BTreeMap, VecDeque};
@@ -131,6 +133,8 @@ struct Open {
     /// Known once the subject has said it.
     shard: Option<u32>,
     standing: Standing,
+    /// Known from the upgrade on.
+    compression: Compression,
     /// What its HELLO says.
     interval: Duration,
     /// How often each event was seen here, as far as anybody counts.
@@ -390,6 +394,7 @@ impl Injector {
                 return Fate::Deliver;
             };
             open.counts[sight.event.index()] += 1;
+            open.compression = sight.compression;
             open.last[sight.event.index()] = Some(now);
             if matches!(sight.event, Event::Close | Event::Eof) {
                 open.standing = Standing::Leaving;
@@ -504,18 +509,25 @@ impl Injector {
             Kind::Momentary { .. } => {
                 let place = self.place(fault, connection);
                 let scope = self.scope(fault, connection);
-                match (lasts, place) {
-                    (Lasts::For(_) | Lasts::Run, Some(place)) => {
-                        let force = self.enforce(now, fault, place, lasts.into());
-                        for number in scope {
-                            self.apply(force, number);
-                        }
+                if let (Lasts::For(_) | Lasts::Run, Some(place)) = (lasts, place) {
+                    let force = self.enforce(now, fault, place, lasts.into());
+                    for number in scope {
+                        self.apply(force, number);
                     }
-                    _ => {
-                        for number in scope {
-                            let strike = momentary(&self.faults[fault].fault.action, number);
-                            self.hit(fault, Some(number), strike);
-                        }
+                } else {
+                    if let Action::Flood { count, size } = self.faults[fault].fault.action
+                        && scope.is_empty()
+                    {
+                        let strike = Strike::Flood {
+                            connection: None,
+                            count,
+                            size,
+                        };
+                        self.hit(fault, None, [strike]);
+                    }
+                    for number in scope {
+                        let strike = momentary(&self.faults[fault].fault.action, number);
+                        self.hit(fault, Some(number), strike);
                     }
                 }
             }
@@ -633,6 +645,7 @@ impl Injector {
         let fault = &self.faults[fault].fault;
         let named = |number: Option<u32>| {
             let open = number.and_then(|number| self.open(number));
+            let open = open.filter(|open| open.suits(&fault.action));
             open.map(|open| open.number).into_iter().collect()
         };
         match fault.scope {
@@ -684,6 +697,15 @@ impl Injector {
                 let direction = *direction;
                 self.forces[force].struck.push(Some(connection));
                 let strikes = self.slow(connection, direction);
+                self.hit(fault, Some(connection), strikes.into_iter().flatten());
+                return;
+            }
+            Action::Jitter { direction, .. }
+            | Action::Throttle { direction, .. }
+            | Action::Slice { direction, .. } => {
+                let direction = *direction;
+                self.forces[force].struck.push(Some(connection));
+                let strikes = self.shape(connection, direction);
                 self.hit(fault, Some(connection), strikes.into_iter().flatten());
                 return;
             }
@@ -741,6 +763,13 @@ impl Injector {
         if Kind::of(&fault.action) != Kind::Taker(sight.event) {
             return false;
         }
+        let is_suited = |number| {
+            self.open(number)
+                .is_none_or(|open| open.suits(&fault.action))
+        };
+        if !sight.connection.is_none_or(is_suited) {
+            return false;
+        }
         match force.place {
             Place::Connection(number) => sight.connection == Some(number),
             Place::Everywhere => {
@@ -772,6 +801,10 @@ impl Injector {
             }
             (Action::Withhold { .. }, _) => *fate = Fate::Withhold,
             (Action::Duplicate { .. }, _) => *fate = Fate::Duplicate,
+            (Action::Reorder { .. }, _) => *fate = Fate::Swap,
+            (Action::Fragment { layer, parts, .. }, _) => *fate = Fate::Fragment(*layer, *parts),
+            (Action::Pad { size, .. }, _) => *fate = Fate::Pad(*size),
+            (Action::Truncate { .. }, _) => *fate = Fate::Truncate,
             (Action::Delay { frame, until }, Some(open)) => match open.delay(now, *frame, *until) {
                 Held::Until(at) => *fate = Fate::Delay(at),
                 Held::AsLongAsIsLegal(at) => {
@@ -897,6 +930,14 @@ impl Injector {
                     self.strikes.extend(strikes.into_iter().flatten());
                 }
             }
+            Action::Jitter { direction, .. }
+            | Action::Throttle { direction, .. }
+            | Action::Slice { direction, .. } => {
+                for connection in self.struck_and_open(&force) {
+                    let strikes = self.shape(connection, direction);
+                    self.strikes.extend(strikes.into_iter().flatten());
+                }
+            }
             Action::OnClose(_) => {
                 for connection in &force.struck {
                     if connection.is_some_and(|number| self.open(number).is_none()) {
@@ -1019,6 +1060,38 @@ impl Injector {
         }
     }
 
+    /// How bytes come on a connection now, for each direction that one fault has to do with.
+    fn shape(&self, connection: u32, direction: Direction) -> [Option<Strike>; 2] {
+        let sum = |is_meant: fn(Direction) -> bool| {
+            let mut shape = Shape::NONE;
+            let here = |force: &&Force| force.struck.contains(&Some(connection));
+            for force in self.forces.iter().filter(here) {
+                match self.faults[force.fault].fault.action {
+                    Action::Jitter { direction, by } if is_meant(direction) => shape.jitter += by,
+                    Action::Throttle { direction, rate } if is_meant(direction) => {
+                        shape.rate = Some(shape.rate.map_or(rate, |other| other.min(rate)));
+                    }
+                    Action::Slice { direction, size } if is_meant(direction) => {
+                        shape.size = Some(shape.size.map_or(size, |other| other.min(size)));
+                    }
+                    _ => {}
+                }
+            }
+            shape
+        };
+        let strike = |is_meant: fn(Direction) -> bool, direction| Strike::Shape {
+            connection,
+            direction,
+            shape: sum(is_meant),
+        };
+        let out = || strike(Direction::to_subject, Direction::ToSubject);
+        let back = || strike(Direction::to_gateway, Direction::ToGateway);
+        [
+            direction.to_subject().then(out),
+            direction.to_gateway().then(back),
+        ]
+    }
+
     /// Which of the directions that a fault held on a connection nothing else holds.
     fn no_longer_held(&self, connection: u32, direction: Direction) -> Option<Direction> {
         let is_free = |is_meant: fn(Direction) -> bool| {
@@ -1123,6 +1196,25 @@ fn momentary(action: &Action<Duration>, connection: u32) -> Option<Strike> {
             binary: *binary,
         },
         Action::Ping => Strike::Ping { connection },
+        Action::Corrupt { direction, count } => Strike::Corrupt {
+            connection,
+            direction: *direction,
+            count: *count,
+        },
+        Action::LoseContext => Strike::LoseContext { connection },
+        Action::Bomb { size } => Strike::Bomb {
+            connection,
+            size: *size,
+        },
+        Action::SkipSeq { count } => Strike::SkipSeq {
+            connection,
+            count: *count,
+        },
+        Action::Flood { count, size } => Strike::Flood {
+            connection: Some(connection),
+            count: *count,
+            size: *size,
+        },
         _ => return None,
     })
 }
@@ -1227,11 +1319,19 @@ impl Kind {
             | Action::Reconnect { .. }
             | Action::InvalidSession { .. }
             | Action::BadFrame { .. }
+            | Action::Corrupt { .. }
+            | Action::LoseContext
+            | Action::Bomb { .. }
+            | Action::SkipSeq { .. }
+            | Action::Flood { .. }
             | Action::Ping => Self::Momentary { is_message: true },
             Action::Blackhole { .. }
             | Action::Hold { .. }
             | Action::StopReading { .. }
-            | Action::Latency { .. } => Self::Effect,
+            | Action::Latency { .. }
+            | Action::Jitter { .. }
+            | Action::Throttle { .. }
+            | Action::Slice { .. } => Self::Effect,
             Action::Refuse | Action::AcceptReset => Self::Listener,
             Action::Stall { at } => Self::Taker(match at {
                 Stall::Accept => Event::Accept,
@@ -1244,7 +1344,11 @@ impl Kind {
             Action::RefuseIdentify { .. } => Self::Taker(Event::Identify),
             Action::Withhold { frame }
             | Action::Delay { frame, .. }
-            | Action::Duplicate { frame } => Self::Taker(*frame),
+            | Action::Duplicate { frame }
+            | Action::Reorder { frame }
+            | Action::Fragment { frame, .. }
+            | Action::Pad { frame, .. }
+            | Action::Truncate { frame } => Self::Taker(*frame),
             Action::Hello { .. } => Self::Taker(Event::Hello),
             Action::OnClose(_) => Self::OnClose,
             Action::Subject { .. } => Self::Subject,
@@ -1269,9 +1373,22 @@ impl Open {
             port,
             shard: None,
             standing: Standing::Held,
+            compression: Compression::None,
             interval,
             counts: [0; EVENTS],
             last: [None; EVENTS],
+        }
+    }
+
+    /// Whether what an action does can be done here.
+    fn suits(&self, action: &Action<Duration>) -> bool {
+        let is_zlib = self.compression == Compression::ZlibStream;
+        match action {
+            Action::Fragment {
+                layer: Layer::Zlib, ..
+            } => is_zlib,
+            action if action.needs_compression() => self.compression.query().is_some(),
+            _ => true,
         }
     }
 
@@ -1287,6 +1404,7 @@ impl Open {
             _ => is_held,
         };
         is_fit
+            && self.suits(&fault.action)
             && fault.port.is_none_or(|port| port == self.port)
             && fault.shard.is_none_or(|shard| self.shard == Some(shard))
     }
@@ -1403,7 +1521,7 @@ mod tests {
     }
 
     /// A run told to an injector; `done` is what it did since it was last asked.
-    struct Run(Injector);
+    struct Run(Injector, Compression);
 
     impl Run {
         fn new(faults: impl IntoIterator<Item = DrawnFault>) -> Self {
@@ -1416,7 +1534,7 @@ mod tests {
                 .collect();
             let mut injector = Injector::new(&schedule, I, Attempts::Seen);
             injector.begin(t(0));
-            Self(injector)
+            Self(injector, Compression::None)
         }
 
         /// One connection on the main listener, up to and with the event; time zero is 0 ms.
@@ -1435,6 +1553,7 @@ mod tests {
                 port,
                 path,
                 shard: None,
+                compression: self.1,
             };
             self.0.meet(t(at), &sight)
         }
@@ -1596,6 +1715,32 @@ mod tests {
                 },
             ),
             (Action::Ping, Strike::Ping { connection }),
+            (
+                Action::Corrupt {
+                    direction: Direction::ToSubject,
+                    count: 3,
+                },
+                Strike::Corrupt {
+                    connection,
+                    direction: Direction::ToSubject,
+                    count: 3,
+                },
+            ),
+            (
+                Action::SkipSeq { count: 9 },
+                Strike::SkipSeq {
+                    connection,
+                    count: 9,
+                },
+            ),
+            (
+                Action::Flood { count: 9, size: 99 },
+                Strike::Flood {
+                    connection: Some(connection),
+                    count: 9,
+                    size: 99,
+                },
+            ),
         ];
         for (action, strike) in cases {
             let mut run = Run::with_connection([on(Event::Ack, action.clone())]);
@@ -1682,6 +1827,98 @@ mod tests {
             run.0.heal(t(20));
             assert_eq!(run.done(), [], "the damage stays");
         }
+    }
+
+    #[test]
+    fn what_shapes_bytes_adds_up_and_is_taken_back_one_by_one() {
+        let (direction, connection) = (Direction::ToSubject, 1);
+        let shaped = |shape| Strike::Shape {
+            connection,
+            direction,
+            shape,
+        };
+        let slice = |size| Action::Slice { direction, size };
+        let throttle = Action::Throttle {
+            direction: Direction::Both,
+            rate: 500,
+        };
+        let mut run = Run::with_connection([
+            lasting(Lasts::For(ms(50)), at(10, slice(7))),
+            lasting(Lasts::For(ms(20)), at(20, slice(3))),
+            lasting(Lasts::For(ms(50)), at(30, throttle)),
+        ]);
+        let mut seen = Vec::new();
+        for now in [10, 20, 30, 40, 60, 80] {
+            run.until(now);
+            seen.extend(run.done().into_iter().filter(|strike| {
+                matches!(strike, Strike::Shape { direction, .. } if direction.to_subject())
+            }));
+        }
+        let of = |size, rate| Shape {
+            rate,
+            size,
+            ..Shape::NONE
+        };
+        assert_eq!(
+            seen,
+            [
+                shaped(of(Some(7), None)),
+                shaped(of(Some(3), None)),
+                shaped(of(Some(3), Some(500))),
+                shaped(of(Some(7), Some(500))),
+                shaped(of(None, Some(500))),
+                shaped(Shape::NONE),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_needs_a_compressed_transport_strikes_on_no_other() {
+        const STREAMS: [Compression; 2] = [Compression::ZlibStream, Compression::ZstdStream];
+        let zlib_parts = Action::Fragment {
+            frame: Event::Ack,
+            layer: Layer::Zlib,
+            parts: 3,
+        };
+        let frame = Event::Ack;
+        for (action, compressions) in [
+            (zlib_parts, &[Compression::ZlibStream][..]),
+            (Action::Truncate { frame }, &STREAMS),
+            (Action::LoseContext, &STREAMS),
+            (Action::Bomb { size: 1 << 20 }, &STREAMS),
+        ] {
+            for compression in [
+                Compression::None,
+                Compression::ZlibStream,
+                Compression::ZstdStream,
+            ] {
+                for fault in [on(Event::Ack, action.clone()), at(1, action.clone())] {
+                    let mut run = Run::new([fault]);
+                    run.1 = compression;
+                    run.connect(0, 1);
+                    run.0.chaos(t(0));
+                    run.until(1);
+                    let fate = run.beat(2, 1);
+                    let has_struck = !run.struck().0.is_empty();
+                    let is_meant = compressions.contains(&compression);
+                    assert_eq!(has_struck, is_meant, "{action:?} on {compression:?}");
+                    assert!(is_meant || fate == Fate::Deliver);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_without_a_connection_is_for_whoever_comes_next() {
+        let mut run = Run::with_connection([at(10, Action::Flood { count: 5, size: 80 })]);
+        run.0.ended(t(5), 1);
+        run.until(10);
+        let strike = Strike::Flood {
+            connection: None,
+            count: 5,
+            size: 80,
+        };
+        assert_eq!(run.done(), once(None, strike));
     }
 
     #[test]
@@ -2252,6 +2489,7 @@ mod tests {
             port: Port::Main,
             path: None,
             shard: Some(1),
+            compression: Compression::None,
         };
         run.0.meet(t(7), &identify);
         assert_eq!(
@@ -2368,7 +2606,10 @@ mod tests {
             fault: on(Event::Heartbeat, Action::Reset),
             is_skipped: true,
         };
-        let mut run = Run(Injector::new(&[scheduled], I, Attempts::Seen));
+        let mut run = Run(
+            Injector::new(&[scheduled], I, Attempts::Seen),
+            Compression::None,
+        );
         run.connect(0, 1);
         run.beat(5, 1);
         assert_eq!(run.done(), []);

@@ -8,8 +8,11 @@
 //!                       └─◀ Link (to-subject) ◀── codec ◀──
 //! ```
 //!
+//! What a schedule does to bytes on their way but no byte of them is its [`Shape`]. A link without one pays nothing for it.
+//!
 //! A link owns no timer. It says when something arrives next, and the engine asks again then.
 
+use crate::seed::Draw;
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 
@@ -44,11 +47,62 @@ pub struct Arrival {
     pub is_swallowed: bool,
 }
 
+/// How bytes come, where they do not simply come after the latency.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// By how much each piece comes later at most, drawn for each; zero for none.
+    pub jitter: Duration,
+    /// How many bytes come in a second; `None` for any number.
+    pub rate: Option<u32>,
+    /// How many bytes a piece has at most; `None` for any number.
+    pub size: Option<u32>,
+}
+
+impl Shape {
+    /// Bytes that simply come.
+    pub const NONE: Self = Self {
+        jitter: Duration::ZERO,
+        rate: None,
+        size: None,
+    };
+
+    /// How long a number of bytes takes.
+    fn time_of(self, bytes: usize) -> Duration {
+        self.rate.map_or(Duration::ZERO, |rate| {
+            Duration::from_secs(bytes as u64) / rate.max(1)
+        })
+    }
+
+    /// How many bytes travel as one piece.
+    fn piece(self) -> usize {
+        let size = self.size.unwrap_or(u32::MAX);
+        // Bytes on a slow line trickle, and do not come all at once when the last of them is there.
+        let trickle = (self.rate).map_or(u32::MAX, |rate| (rate / TRICKLE).max(TRICKLE_MIN));
+        size.min(trickle).max(1) as usize
+    }
+}
+
+/// In how many pieces comes what a slow line carries in a second.
+const TRICKLE: u32 = 20;
+/// The fewest bytes of such a piece: tungstenite takes an upgrade that comes in many smaller ones for an attack.
+const TRICKLE_MIN: u32 = 16;
+
+/// A shape at work.
+#[derive(Debug)]
+struct Shaping {
+    shape: Shape,
+    draw: Draw,
+    /// When the line has carried what was put in.
+    free_at: Instant,
+}
+
 /// One direction of a connection.
 #[derive(Debug)]
 pub struct Link {
     latency: Duration,
     extra: Duration,
+    /// `None` while bytes simply come.
+    shaping: Option<Box<Shaping>>,
     course: Course,
     /// In order of arrival; what is held stands behind all that is not.
     in_flight: VecDeque<(Instant, Arrival)>,
@@ -60,6 +114,7 @@ impl Link {
         Self {
             latency,
             extra: Duration::ZERO,
+            shaping: None,
             course: Course::Open,
             in_flight: VecDeque::new(),
         }
@@ -71,6 +126,7 @@ impl Link {
             && self.course == Course::Open
             && self.latency.is_zero()
             && self.extra.is_zero()
+            && self.shaping.is_none()
     }
 
     /// Whether what is put in now is lost.
@@ -85,12 +141,41 @@ impl Link {
 
     /// Puts something in.
     pub fn push(&mut self, now: Instant, chunk: Chunk) {
+        match (&mut self.shaping, chunk) {
+            (Some(shaping), Chunk::Bytes(bytes)) => {
+                let shape = shaping.shape;
+                for piece in bytes.chunks(shape.piece()) {
+                    let Some(shaping) = &mut self.shaping else {
+                        return;
+                    };
+                    let carried = shaping.free_at.max(now) + shape.time_of(piece.len());
+                    shaping.free_at = carried;
+                    let at = carried + shaping.draw.part_of(shape.jitter);
+                    let (at, is_swallowed) = self.arrival(at);
+                    let chunk = Chunk::Bytes(piece.to_vec());
+                    let arrival = Arrival {
+                        chunk,
+                        is_swallowed,
+                    };
+                    self.in_flight.push_back((at, arrival));
+                }
+            }
+            (_, chunk) => self.push_whole(now, chunk),
+        }
+    }
+
+    /// When what leaves at a time arrives, behind all that was put in before, and whether it is lost.
+    fn arrival(&self, leaves: Instant) -> (Instant, bool) {
         let last = self.in_flight.back().map_or(Instant::ZERO, |(at, _)| *at);
         let at = match self.course {
             Course::Held => Instant::FOREVER,
-            Course::Open | Course::Silent => last.max(now + self.latency + self.extra),
+            Course::Open | Course::Silent => last.max(leaves + self.latency + self.extra),
         };
-        let is_swallowed = self.is_silent();
+        (at, self.is_silent())
+    }
+
+    fn push_whole(&mut self, now: Instant, chunk: Chunk) {
+        let (at, is_swallowed) = self.arrival(now);
         // What is written at one instant travels as one piece.
         if let (Chunk::Bytes(more), Some((back, arrival))) = (&chunk, self.in_flight.back_mut())
             && let Arrival {
@@ -168,6 +253,27 @@ impl Link {
         }
     }
 
+    /// From now on what is put in comes in this shape. What a slower line still had to carry comes after the latency.
+    pub fn shape(&mut self, now: Instant, shape: Shape, draw: &mut Draw) {
+        if shape == Shape::NONE {
+            self.shaping = None;
+        } else if let Some(shaping) = &mut self.shaping {
+            (shaping.shape, shaping.free_at) = (shape, now);
+        } else {
+            self.shaping = Some(Box::new(Shaping {
+                shape,
+                draw: draw.fork(),
+                free_at: now,
+            }));
+        }
+        let at = now + self.latency + self.extra;
+        for (arrives, _) in &mut self.in_flight {
+            if *arrives != Instant::FOREVER {
+                *arrives = at.min(*arrives);
+            }
+        }
+    }
+
     /// From now on everything takes this much longer.
     pub fn slow(&mut self, by: Duration) {
         self.extra = by;
@@ -177,6 +283,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::{Seed, Stream};
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -273,6 +380,104 @@ mod tests {
         assert_eq!(link.pop(at(60)), Some(arrived(bytes("c"))));
     }
 
+    fn draw() -> Draw {
+        Seed(1).stream(Stream::Bytes)
+    }
+
+    /// When each arrival came, in ms, and its bytes.
+    fn drained(link: &mut Link) -> Vec<(u128, String)> {
+        std::iter::from_fn(|| {
+            let at = link.next_arrival()?;
+            let arrival = link.pop(at)?;
+            let text = match arrival.chunk {
+                Chunk::Bytes(bytes) => String::from_utf8(bytes).unwrap(),
+                Chunk::Fin => "FIN".to_owned(),
+                Chunk::Rst => "RST".to_owned(),
+            };
+            Some((at.since(Instant::ZERO).as_millis(), text))
+        })
+        .collect()
+    }
+
+    fn seen(arrivals: &[(u128, &str)]) -> Vec<(u128, String)> {
+        let own = |(at, text): &(u128, &str)| (*at, (*text).to_owned());
+        arrivals.iter().map(own).collect()
+    }
+
+    #[test]
+    fn sliced_bytes_are_handed_on_one_piece_after_the_other() {
+        let mut link = Link::new(10 * MS);
+        let size = Some(2);
+        link.shape(
+            at(0),
+            Shape {
+                size,
+                ..Shape::NONE
+            },
+            &mut draw(),
+        );
+        link.push(at(0), bytes("abcde"));
+        link.push(at(0), Chunk::Fin);
+        let expected = [(10, "ab"), (10, "cd"), (10, "e"), (10, "FIN")];
+        assert_eq!(drained(&mut link), seen(&expected));
+    }
+
+    #[test]
+    fn a_slow_line_carries_its_rate_and_not_more() {
+        let mut link = Link::new(10 * MS);
+        let rate = Some(400);
+        link.shape(
+            at(0),
+            Shape {
+                rate,
+                ..Shape::NONE
+            },
+            &mut draw(),
+        );
+        let [ten, twenty] = ["0123456789", "ABCDEFGHIJKLMNOPQRST"];
+        link.push(at(0), bytes(&twenty.repeat(2)));
+        link.push(at(100), bytes(ten));
+        // Twenty bytes are a twentieth of a second's: fifty milliseconds.
+        assert_eq!(
+            drained(&mut link),
+            seen(&[(60, twenty), (110, twenty), (135, ten)])
+        );
+        link.push(at(500), bytes(&twenty.repeat(3)));
+        link.shape(at(520), Shape::NONE, &mut draw());
+        link.push(at(520), bytes("g"));
+        let last = twenty.to_owned() + "g";
+        let expected = [(530, twenty), (530, twenty), (530, &last)];
+        assert_eq!(
+            drained(&mut link),
+            seen(&expected),
+            "the rest does not wait"
+        );
+    }
+
+    #[test]
+    fn jitter_delays_each_piece_by_its_own_time_and_keeps_the_order() {
+        let mut link = Link::new(10 * MS);
+        let jitter = 50 * MS;
+        link.shape(
+            at(0),
+            Shape {
+                jitter,
+                ..Shape::NONE
+            },
+            &mut draw(),
+        );
+        for n in 0..40 {
+            link.push(at(20 * n), bytes(&n.to_string()));
+        }
+        let came = drained(&mut link);
+        let (times, texts): (Vec<u128>, Vec<String>) = came.into_iter().unzip();
+        let in_order: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+        assert_eq!(texts, in_order);
+        let late: Vec<u128> = (0..).zip(&times).map(|(n, at)| at - 20 * n - 10).collect();
+        assert!(late.iter().all(|late| *late <= 50), "{late:?}");
+        assert!(late.iter().any(|one| *one != late[0]), "{late:?}");
+    }
+
     #[test]
     fn a_link_without_latency_is_instant_while_nothing_is_wrong() {
         let mut link = Link::new(Duration::ZERO);
@@ -283,5 +488,18 @@ mod tests {
         assert!(link.is_instant());
         link.slow(MS);
         assert!(!link.is_instant());
+        link.slow(Duration::ZERO);
+        let size = Some(1);
+        link.shape(
+            at(2),
+            Shape {
+                size,
+                ..Shape::NONE
+            },
+            &mut draw(),
+        );
+        assert!(!link.is_instant());
+        link.shape(at(3), Shape::NONE, &mut draw());
+        assert!(link.is_instant());
     }
 }

@@ -8,9 +8,9 @@ pub mod link;
 pub mod schedule;
 
 use crate::fault::{
-    Act, CutAfter, Direction, Event, HttpAnswer, Kept, OnClose, Port, Refusal, SentSeq,
+    Act, CutAfter, Direction, Event, HttpAnswer, Kept, Layer, OnClose, Port, Refusal, SentSeq,
 };
-use crate::protocol::{CloseCode, EventName, Json, Opcode};
+use crate::protocol::{CloseCode, Compression, EventName, Json, Opcode};
 use crate::time::{Duration, Instant};
 
 /// Something that happens at the gateway, as a trigger sees it.
@@ -26,6 +26,8 @@ pub struct Sight<'a> {
     pub path: Option<&'a str>,
     /// Which shard the connection is, once it is known.
     pub shard: Option<u32>,
+    /// What the URL of the upgrade asked to be compressed; nothing for a REST request.
+    pub compression: Compression,
 }
 
 /// What becomes of the event that was shown.
@@ -39,6 +41,14 @@ pub enum Fate {
     Delay(Instant),
     /// The frame is sent twice.
     Duplicate,
+    /// The frame is sent behind the next of its kind.
+    Swap,
+    /// The frame is sent in so many parts.
+    Fragment(Layer, u32),
+    /// The frame carries an unknown field with so many bytes.
+    Pad(u32),
+    /// The end of the frame is not sent.
+    Truncate,
     /// HELLO carries this interval.
     Interval(Duration),
     /// The upgrade or the request is answered so.
@@ -104,6 +114,52 @@ pub enum Strike {
         direction: Direction,
         /// How much.
         by: Duration,
+    },
+    /// Bytes of a connection come so from now on.
+    Shape {
+        /// Whose.
+        connection: u32,
+        /// Which.
+        direction: Direction,
+        /// How.
+        shape: link::Shape,
+    },
+    /// Bits of a connection's next payload are flipped.
+    Corrupt {
+        /// Whose.
+        connection: u32,
+        /// Which.
+        direction: Direction,
+        /// In how many bytes.
+        count: u32,
+    },
+    /// What is sent on a connection from now on cannot be read.
+    LoseContext {
+        /// Where.
+        connection: u32,
+    },
+    /// A dispatch that is small on the wire and large when it is inflated.
+    Bomb {
+        /// Where.
+        connection: u32,
+        /// How many bytes it has then.
+        size: u32,
+    },
+    /// The session's next number is so much higher.
+    SkipSeq {
+        /// Where.
+        connection: u32,
+        /// How much.
+        count: u32,
+    },
+    /// Many dispatches at once.
+    Flood {
+        /// Where; `None` for whoever comes next.
+        connection: Option<u32>,
+        /// How many.
+        count: u32,
+        /// About how many bytes each has.
+        size: u32,
     },
     /// The gateway's end stops reading.
     StopReading {

@@ -135,12 +135,38 @@ fn action(action: &Action<Duration>) -> String {
         Action::Latency { direction, by } => {
             format!("{word} of {} more ({})", show(*by), way(*direction))
         }
+        Action::Jitter { direction, by } => {
+            format!("{word} of up to {} ({})", show(*by), way(*direction))
+        }
+        Action::Throttle { direction, rate } => {
+            format!("{word} to {rate} bytes a second ({})", way(*direction))
+        }
+        Action::Slice { direction, size } => {
+            format!("{word} into {} ({})", bytes(*size), way(*direction))
+        }
+        Action::Corrupt { direction, count } => {
+            format!("{word} {} ({})", bytes(*count), way(*direction))
+        }
+        Action::Fragment {
+            frame,
+            layer,
+            parts,
+        } => format!("{word} {frame} into {parts} parts ({layer})"),
+        Action::Pad { frame, size } => format!("{word} {frame} with {}", bytes(*size)),
+        Action::Bomb { size } => format!("{word} of {}", bytes(*size)),
+        Action::SkipSeq { count } => format!("{word} by {count}"),
+        Action::Flood { count, size } => {
+            format!("{word} of {count} dispatches of {}", bytes(*size))
+        }
         Action::Stall { at } => format!("{word} from the {at} on"),
         Action::Http(answer) | Action::Rest(answer) => format!("{word} {}", http(answer)),
         Action::Close { code, reason } if reason.is_empty() => format!("{word} {}", close(*code)),
         Action::Close { code, reason } => format!("{word} {} \"{reason}\"", close(*code)),
         Action::OnClose(on) => format!("{word}: {}", on_close(on)),
-        Action::Withhold { frame } | Action::Duplicate { frame } => format!("{word} {frame}"),
+        Action::Withhold { frame }
+        | Action::Duplicate { frame }
+        | Action::Reorder { frame }
+        | Action::Truncate { frame } => format!("{word} {frame}"),
         Action::Delay { frame, until } => match until {
             Until::By(by) => format!("{word} {frame} by {}", show(*by)),
             Until::Event { event, after } => {
@@ -190,9 +216,15 @@ fn action(action: &Action<Duration>) -> String {
         | Action::Eof
         | Action::Refuse
         | Action::AcceptReset
+        | Action::LoseContext
         | Action::RequestHeartbeat
         | Action::Ping => word.to_owned(),
     }
+}
+
+fn bytes(count: u32) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} byte{plural}")
 }
 
 const fn way(direction: Direction) -> &'static str {

@@ -243,6 +243,40 @@ pub(super) fn frame(to: &mut Vec<u8>, opening: Opening, payload: &[u8]) {
     to.extend_from_slice(payload);
 }
 
+/// Cuts a payload into so many parts, or into one for each byte where it has fewer.
+pub(super) fn parts(payload: &[u8], count: u32) -> impl ExactSizeIterator<Item = &[u8]> {
+    let count = payload.len().min(count as usize).max(1);
+    let start = move |part: usize| payload.len() * part / count;
+    (0..count).map(move |part| &payload[start(part)..start(part + 1)])
+}
+
+/// Appends a message in so many fragments.
+pub(super) fn fragments(to: &mut Vec<u8>, opening: Opening, payload: &[u8], count: u32) {
+    /// The bit of a frame that is its message's last, and the opcode of one that goes on with it (RFC 6455, 5.2).
+    const FIN: u8 = 0x80;
+    const CONTINUATION: u8 = 0x00;
+    let cut = parts(payload, count);
+    let last = cut.len() - 1;
+    for (place, part) in cut.enumerate() {
+        let at = to.len();
+        frame(to, opening, part);
+        let opcode = if place == 0 {
+            opening as u8 & !FIN
+        } else {
+            CONTINUATION
+        };
+        to[at] = if place == last { opcode | FIN } else { opcode };
+    }
+}
+
+/// Where in some bytes of a client's the payload of a message begins, if they begin with one and its payload with them.
+pub(super) fn payload_at(bytes: &[u8]) -> Option<usize> {
+    let (header, length) = FrameHeader::parse(&mut Cursor::new(bytes)).ok()??;
+    let is_message = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+    let at = header.len(length);
+    (is_message && length > 0 && at < bytes.len()).then_some(at)
+}
+
 /// Appends a Close frame. A reason needs a code and is cut to what fits.
 pub(super) fn close(to: &mut Vec<u8>, code: Option<u16>, reason: &str) {
     let mut payload = Vec::with_capacity(2 + reason.len());
@@ -367,6 +401,27 @@ mod tests {
         header(&mut bytes, Opening::Binary, 256);
         header(&mut bytes, Opening::Binary, 65536);
         assert_eq!(bytes, b"\x82\x7e\x01\x00\x82\x7f\0\0\0\0\0\x01\0\0");
+    }
+
+    #[test]
+    fn a_message_is_cut_into_fragments_as_the_standard_shows_it() {
+        let mut bytes = Vec::new();
+        fragments(&mut bytes, Opening::Text, b"Hello", 2);
+        assert_eq!(bytes, b"\x01\x02He\x80\x03llo");
+        bytes.clear();
+        fragments(&mut bytes, Opening::Binary, b"ab", 9);
+        assert_eq!(bytes, b"\x02\x01a\x80\x01b");
+        bytes.clear();
+        fragments(&mut bytes, Opening::Binary, b"", 3);
+        assert_eq!(bytes, b"\x82\x00", "nothing to cut is one frame");
+    }
+
+    #[test]
+    fn the_payload_of_a_message_is_found_and_that_of_a_control_frame_is_not() {
+        assert_eq!(payload_at(&HELLO), Some(6));
+        assert_eq!(payload_at(&HELLO[..6]), None, "it is not there yet");
+        assert_eq!(payload_at(&masked(0x88, b"\x0f\xa0")), None);
+        assert_eq!(payload_at(&masked(0x81, b"")), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::news::{Finish, News, Summary};
 use crate::protocol::Token;
 use crate::seed::{Seed, Stream};
 use crate::server::gateway::Gateway;
+use crate::server::style::Style;
 use crate::server::{self, Enforce};
 use crate::time::{Duration, Instant};
 use crate::trace::{Redactor, Vantage};
@@ -105,6 +106,7 @@ pub fn run(
                 injector,
                 on_close,
                 Duration::ZERO,
+                (Style::default(), seed.stream(Stream::Bytes)),
                 queue,
             ));
             listeners = Some(opened);

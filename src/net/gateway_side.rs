@@ -14,7 +14,7 @@
 
 mod connection;
 
-use self::connection::{Connection, Read, Reading, Stage};
+use self::connection::{Connection, Cut, Dress, Read, Reading, Stage};
 use super::codec::{self, Opening, Unit, Upgrade};
 use super::compress::Packer;
 use super::record::Recorder;
@@ -27,10 +27,12 @@ use crate::faults::link::{Chunk, Link};
 use crate::faults::{self, Listening, Sight, Strike};
 use crate::machine::Response;
 use crate::protocol::{CloseCode, Compression, Envelope, Json, Opcode, ServerFrame};
+use crate::seed::Draw;
 use crate::server::gateway::Gateway;
-use crate::server::query;
 use crate::server::session::Session;
+use crate::server::style::Style;
 use crate::server::{Input, Order, Output, rest};
+use crate::server::{payload, query};
 use crate::time::{Duration, Instant};
 use crate::trace::{Fate, Kind, Miss, Seen, Side};
 use std::collections::{BTreeMap, VecDeque};
@@ -65,7 +67,7 @@ pub(super) enum Door {
 #[derive(Debug)]
 enum Later {
     /// A delayed frame goes out.
-    Frame(u32, ServerFrame, Fate),
+    Frame(u32, ServerFrame, Fate, Dress),
     /// A Close is answered.
     Answer(u32, Option<CloseCode>, bool),
     /// An upgrade is answered with something else than 101.
@@ -88,6 +90,10 @@ pub(super) struct GatewaySide {
     /// How the schedule has it met on every connection.
     on_close_everywhere: Option<OnClose<Duration>>,
     latency: Duration,
+    /// How payloads are written.
+    style: Style,
+    /// What is left to chance about bytes.
+    draw: Draw,
     accepted: u32,
     acts: VecDeque<SubjectAct>,
     queue: Arc<Queue>,
@@ -105,6 +111,7 @@ impl GatewaySide {
         injector: Injector,
         on_close: OnClose<Duration>,
         latency: Duration,
+        (style, draw): (Style, Draw),
         queue: Arc<Queue>,
     ) -> Self {
         Self {
@@ -119,6 +126,8 @@ impl GatewaySide {
             on_close,
             on_close_everywhere: None,
             latency,
+            style,
+            draw,
             accepted: 0,
             acts: VecDeque::new(),
             queue,
@@ -185,16 +194,19 @@ impl GatewaySide {
         shard: Option<u32>,
         to: &mut Recorder<'_>,
     ) -> faults::Fate {
-        let port = self
+        let (port, compression) = self
             .connections
             .get(&number)
-            .map_or(Port::Main, |connection| connection.port);
+            .map_or((Port::Main, Compression::None), |connection| {
+                (connection.port, connection.compression)
+            });
         let sight = Sight {
             event,
             connection: Some(number),
             port,
             path,
             shard,
+            compression,
         };
         let fate = self.injector.meet(now, &sight);
         self.carry_out(now, to);
@@ -263,6 +275,62 @@ impl GatewaySide {
                 by,
             } => {
                 self.links(connection, direction, |link| link.slow(by));
+            }
+            Strike::Shape {
+                connection,
+                direction,
+                mut shape,
+            } => {
+                if let Some(known) = self.connections.get_mut(&connection)
+                    && let Stage::Upgrading { parked } = &mut known.stage
+                {
+                    let is_for = |parked: &Strike| matches!(parked, Strike::Shape { direction: of, .. } if *of == direction);
+                    parked.retain(|parked| !is_for(parked));
+                    // Tungstenite takes an upgrade that comes in many small pieces for an attack, and rightly: it is left whole.
+                    if shape.size.is_some() {
+                        parked.push(Strike::Shape {
+                            connection,
+                            direction,
+                            shape,
+                        });
+                        shape.size = None;
+                    }
+                }
+                let mut draw = self.draw.fork();
+                self.links(connection, direction, |link| {
+                    link.shape(now, shape, &mut draw);
+                });
+            }
+            Strike::Corrupt {
+                connection,
+                direction,
+                count,
+            } => {
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.corrupt(direction, count);
+                }
+            }
+            Strike::LoseContext { connection } => {
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.has_lost_context = true;
+                }
+            }
+            Strike::Bomb { connection, size } => self.bomb(now, connection, size, to),
+            Strike::SkipSeq { connection, count } => {
+                self.order(now, connection, &Order::SkipSeq { count }, to);
+            }
+            Strike::Flood {
+                connection,
+                count,
+                size,
+            } => {
+                let flood = Input::Flood {
+                    connection,
+                    count,
+                    size,
+                };
+                self.gateway.handle(now, flood);
+                self.react(now, to);
             }
             Strike::StopReading { connection, window } => {
                 if let Some(connection) = self.connections.get_mut(&connection)
@@ -361,13 +429,9 @@ impl GatewaySide {
                     SentSeq::Number(s) => Some(s),
                     SentSeq::Null | SentSeq::Usual => None,
                 };
-                self.write_frame(
-                    now,
-                    connection,
-                    &ServerFrame { t, s, op, d },
-                    Fate::Injected,
-                    to,
-                );
+                let frame = ServerFrame { t, s, op, d };
+                let dress = Dress::USUAL;
+                self.write_frame(now, connection, &frame, Fate::Injected, dress, to);
             }
             Strike::BadFrame {
                 connection,
@@ -605,7 +669,7 @@ impl GatewaySide {
         match chunk {
             Chunk::Bytes(bytes) => {
                 if let Some(connection) = self.connections.get_mut(&number) {
-                    connection.decoder.feed(&bytes);
+                    connection.feed(bytes, &mut self.draw);
                 }
                 self.decode(now, number, fate, to);
             }
@@ -681,6 +745,11 @@ impl GatewaySide {
                 path,
             },
         );
+        // A URL that is not served is met with a Close, which is never compressed.
+        let compression = query::read(&upgrade.path).unwrap_or(Compression::None);
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.compression = compression;
+        }
         let met = self.meet(now, Event::Upgrade, number, Some(&upgrade.path), to);
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
@@ -713,8 +782,6 @@ impl GatewaySide {
             (_, Ok(response)) => {
                 let port = connection.port;
                 let stage = std::mem::replace(&mut connection.stage, Stage::Open);
-                // A URL that is not served is met with a Close, which is never compressed.
-                let compression = query::read(&upgrade.path).unwrap_or(Compression::None);
                 connection.packer = Packer::new(compression);
                 // Of an answer that vanishes on its way nobody can say that the subject was upgraded.
                 if !connection.outbound.is_silent() {
@@ -980,43 +1047,64 @@ impl GatewaySide {
             None => faults::Fate::Deliver,
         };
         let behind = self.hello_awaited(now, number, frame.op);
+        let (met, dress) = dressed(met);
         let met = match (met, behind) {
-            (faults::Fate::Deliver, Some(at)) => faults::Fate::Delay(at),
+            (faults::Fate::Deliver | faults::Fate::Swap, Some(at)) => faults::Fate::Delay(at),
             (faults::Fate::Delay(own), Some(at)) => faults::Fate::Delay(own.max(at)),
             (met, _) => met,
         };
         match met {
-            faults::Fate::Withhold => self.trace_frame(now, number, &frame, Fate::Withheld, to),
+            faults::Fate::Withhold => self.trace_frame(now, number, &frame, Fate::Withheld, 0, to),
+            // Of two that are to change places with their next the second is that of the first.
+            faults::Fate::Swap
+                if (self.connections.get(&number)).is_some_and(|c| c.overtaken.is_none()) =>
+            {
+                self.trace_frame(now, number, &frame, Fate::Held, 0, to);
+                if let Some(connection) = self.connections.get_mut(&number) {
+                    connection.overtaken = Some(frame);
+                }
+            }
             faults::Fate::Delay(at) if at > now || behind.is_some() => {
                 if frame.op == Opcode::HELLO
                     && let Some(connection) = self.connections.get_mut(&number)
                 {
                     connection.hello_at = Some(at);
                 }
-                self.trace_frame(now, number, &frame, Fate::Held, to);
-                self.later(at, Later::Frame(number, frame, Fate::Delivered));
+                self.trace_frame(now, number, &frame, Fate::Held, 0, to);
+                self.later(at, Later::Frame(number, frame, Fate::Delivered, dress));
             }
             faults::Fate::Duplicate if let Some(at) = behind => {
-                self.trace_frame(now, number, &frame, Fate::Held, to);
+                self.trace_frame(now, number, &frame, Fate::Held, 0, to);
                 let twin = frame.clone();
-                self.later(at, Later::Frame(number, frame, Fate::Delivered));
-                self.later(at, Later::Frame(number, twin, Fate::Injected));
+                self.later(at, Later::Frame(number, frame, Fate::Delivered, dress));
+                self.later(at, Later::Frame(number, twin, Fate::Injected, dress));
             }
             faults::Fate::Duplicate => {
-                self.write_frame(now, number, &frame, Fate::Delivered, to);
-                self.write_frame(now, number, &frame, Fate::Injected, to);
+                self.write_frame(now, number, &frame, Fate::Delivered, dress, to);
+                self.write_frame(now, number, &frame, Fate::Injected, dress, to);
             }
             faults::Fate::Interval(interval) => {
                 let order = Order::Interval(interval);
                 self.order(now, number, &order, to);
                 let frame = Gateway::hello(interval);
-                self.write_frame(now, number, &frame, Fate::Delivered, to);
+                self.write_frame(now, number, &frame, Fate::Delivered, dress, to);
             }
             faults::Fate::Deliver
             | faults::Fate::Delay(_)
+            | faults::Fate::Swap
+            | faults::Fate::Fragment(..)
+            | faults::Fate::Pad(_)
+            | faults::Fate::Truncate
             | faults::Fate::Answer(_)
             | faults::Fate::Refuse(_) => {
-                self.write_frame(now, number, &frame, Fate::Delivered, to);
+                let is_dispatch = event_of(&frame) == Some(Event::Dispatch);
+                self.write_frame(now, number, &frame, Fate::Delivered, dress, to);
+                if is_dispatch
+                    && let Some(connection) = self.connections.get_mut(&number)
+                    && let Some(frame) = connection.overtaken.take()
+                {
+                    self.write_frame(now, number, &frame, Fate::Delivered, Dress::USUAL, to);
+                }
             }
         }
     }
@@ -1039,6 +1127,7 @@ impl GatewaySide {
         number: u32,
         frame: &ServerFrame,
         fate: Fate,
+        dress: Dress,
         to: &mut Recorder<'_>,
     ) {
         let Some(connection) = self.connections.get_mut(&number) else {
@@ -1049,17 +1138,32 @@ impl GatewaySide {
         }
         let fate = if connection.outbound.is_silent() {
             Fate::Swallowed
+        } else if connection.spoils(dress.cut) {
+            Fate::Spoilt
         } else {
             fate
         };
-        self.trace_frame(now, number, frame, fate, to);
+        self.trace_frame(now, number, frame, fate, dress.pad, to);
         if fate != Fate::Swallowed
             && let Some(connection) = self.connections.get_mut(&number)
         {
             // Just encoded for its length.
             let mut bytes = std::mem::take(&mut self.spare);
-            connection.carry(&mut bytes, &self.encoded);
+            connection.carry(&mut bytes, &self.encoded, dress.cut, &mut self.draw);
             self.write(now, number, bytes);
+        }
+    }
+
+    /// Sends what no subject need take. It has a number, so that it looks like any other dispatch.
+    fn bomb(&mut self, now: Instant, number: u32, size: u32, to: &mut Recorder<'_>) {
+        self.order(now, number, &Order::SkipSeq { count: 1 }, to);
+        if let Some(s) = self.gateway.last_seq(number) {
+            let frame = ServerFrame::dispatch("GWTOOL_BOMB", s, payload::nothing());
+            let dress = Dress {
+                pad: size,
+                ..Dress::USUAL
+            };
+            self.write_frame(now, number, &frame, Fate::Spoilt, dress, to);
         }
     }
 
@@ -1088,7 +1192,9 @@ impl GatewaySide {
         self.trace_message(now, number, Side::Gateway, Fate::Injected, kind, text, to);
         let mut bytes = Vec::new();
         match self.connections.get_mut(&number) {
-            Some(connection) if !is_binary => connection.carry(&mut bytes, payload),
+            Some(connection) if !is_binary => {
+                connection.carry(&mut bytes, payload, Cut::Whole, &mut self.draw);
+            }
             _ => codec::frame(&mut bytes, Opening::Binary, payload),
         }
         self.write(now, number, bytes);
@@ -1275,8 +1381,8 @@ impl GatewaySide {
             && entry.key().0 <= now
         {
             match entry.remove() {
-                Later::Frame(number, frame, fate) => {
-                    self.write_frame(now, number, &frame, fate, to);
+                Later::Frame(number, frame, fate, dress) => {
+                    self.write_frame(now, number, &frame, fate, dress, to);
                 }
                 Later::Answer(number, code, fin) => self.answer(now, number, code, fin, to),
                 Later::Http(number, answer) => {
@@ -1324,24 +1430,27 @@ impl GatewaySide {
             port,
             path,
             shard: None,
+            compression: Compression::None,
         };
         let fate = self.injector.meet(now, &sight);
         self.carry_out(now, to);
-        let (response, delay, by_fault) = match fate {
-            faults::Fate::Answer(HttpAnswer {
+        let (response, delay, by_fault) = if let faults::Fate::Answer(HttpAnswer {
+            status,
+            headers,
+            body,
+            delay,
+        }) = fate
+        {
+            let response = Response {
                 status,
                 headers,
-                body,
-                delay,
-            }) => {
-                let response = Response {
-                    status,
-                    headers,
-                    body: body.into_bytes(),
-                };
-                (response, delay, true)
-            }
-            _ => (self.gateway.rest(now, request), Duration::ZERO, false),
+                body: body.into_bytes(),
+            };
+            (response, delay, true)
+        } else {
+            let mut response = self.gateway.rest(now, request);
+            self.style.apply(&mut response.body, &mut self.draw);
+            (response, Duration::ZERO, false)
         };
         let path = to.text(&request.path);
         let (method, status) = (request.method.clone(), response.status);
@@ -1359,17 +1468,26 @@ impl GatewaySide {
 
     // ---- Traces -------------------------------------------------------------------------------------------------------
 
-    /// Traces a frame of the gateway's, and leaves its text in `encoded`.
+    /// Traces a frame of the gateway's, and leaves its text in `encoded`. What a schedule pads it with is in the text and in its
+    /// length, and not in the trace.
     fn trace_frame(
         &mut self,
         now: Instant,
         number: u32,
         frame: &ServerFrame,
         fate: Fate,
+        pad: u32,
         to: &mut Recorder<'_>,
     ) {
         self.encoded.clear();
-        frame.encode(&mut self.encoded);
+        if pad == 0 {
+            frame.encode(&mut self.encoded);
+        } else {
+            let d = payload::padded(&frame.d, pad as usize);
+            let frame = ServerFrame { d, ..frame.clone() };
+            frame.encode(&mut self.encoded);
+        }
+        self.style.apply(&mut self.encoded, &mut self.draw);
         // Only READY names addresses.
         let d: Json = match frame.t.as_deref() {
             Some("READY") => to.own_payload(&frame.d),
@@ -1430,9 +1548,28 @@ fn needs_upgrade(strike: &Strike) -> Option<u32> {
         | Strike::InvalidSession { connection, .. }
         | Strike::Send { connection, .. }
         | Strike::BadFrame { connection, .. }
+        | Strike::Corrupt { connection, .. }
+        | Strike::LoseContext { connection }
+        | Strike::Bomb { connection, .. }
+        | Strike::SkipSeq { connection, .. }
+        | Strike::Flood {
+            connection: Some(connection),
+            ..
+        }
         | Strike::Ping { connection } => Some(*connection),
         _ => None,
     }
+}
+
+/// What is done to a frame besides its fate, where that is how it is sent.
+fn dressed(met: faults::Fate) -> (faults::Fate, Dress) {
+    let (cut, pad) = match met {
+        faults::Fate::Fragment(layer, parts) => (Cut::Parts(layer, parts), 0),
+        faults::Fate::Truncate => (Cut::Short, 0),
+        faults::Fate::Pad(size) => (Cut::Whole, size),
+        met => return (met, Dress::USUAL),
+    };
+    (faults::Fate::Deliver, Dress { cut, pad })
 }
 
 /// What a frame of the gateway's is to a trigger.

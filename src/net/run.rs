@@ -17,6 +17,7 @@ use crate::progress::Progress;
 use crate::protocol::Token;
 use crate::seed::{Seed, Stream};
 use crate::server::gateway::Gateway;
+use crate::server::style::Style;
 use crate::server::{self, Enforce};
 use crate::subjects::program::Program;
 use crate::time::{Duration, Instant};
@@ -44,6 +45,8 @@ pub struct Setup {
     pub traffic: Option<Duration>,
     /// What the gateway enforces.
     pub enforce: Enforce,
+    /// How the gateway writes JSON.
+    pub style: Style,
     /// Latency each way.
     pub latency: Duration,
     /// Whether gateway and REST are served over TLS, by an authority that the subject is told to trust. Virtual time has none.
@@ -283,6 +286,7 @@ fn driver<'a>(
         injector,
         setup.on_close,
         setup.latency,
+        (setup.style, seed.stream(Stream::Bytes)),
         Arc::clone(&queue),
     );
     let recorder = Recorder::new(

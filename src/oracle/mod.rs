@@ -726,6 +726,27 @@ impl Judge {
         }
     }
 
+    /// A payload set out for the subject which it may have read or not. It gives reason to leave as any bad frame does; its
+    /// number may be known from now on and need not be, and what it carries is owed only once it is replayed.
+    fn on_spoilt_frame(&mut self, place: usize, op: Opcode, s: Option<u64>, name: Option<&str>) {
+        let now = self.view.shared.now;
+        let connection = &mut self.view.connections[place];
+        heartbeat::heard(connection, now);
+        connection.trouble = connection.trouble.or(Some((now, Trouble::BadFrame)));
+        if op != Opcode::DISPATCH || name == Some("READY") {
+            return;
+        }
+        let settle = self
+            .view
+            .shared
+            .settle(connection.interval(&self.view.shared));
+        let serial = connection.session;
+        if let (Some(s), Some(session)) = (s, serial.and_then(|serial| self.view.session(serial))) {
+            session.sent(s, now, settle, false);
+            session.is_scrambled = true;
+        }
+    }
+
     fn dispatch(&mut self, place: usize, frame: &ToSubject<'_>) {
         /// What is read of READY.
         #[derive(Deserialize)]
@@ -770,8 +791,10 @@ impl Judge {
         let Some(session) = serial.and_then(|serial| self.view.session(serial)) else {
             return;
         };
-        let is_repeat =
-            !is_ready && (before.is_some_and(|old| s <= old) || is_up && s <= session.highest);
+        // Of a session whose numbers did not come in order nobody can ask where the subject stands: a replay of what was
+        // sent is then the gateway's repetition, and no claim of the subject's that it had not come.
+        let is_again = s <= session.highest && (is_up || session.is_scrambled);
+        let is_repeat = !is_ready && (before.is_some_and(|old| s <= old) || is_again);
         session.is_scrambled |= is_repeat;
         session.sent(s, now, settle, is_sure);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
@@ -1152,6 +1175,13 @@ impl Judge {
                 };
                 self.on_gateway_frame(place, &frame);
             }
+            Seen::Frame {
+                fate: Fate::Spoilt,
+                op,
+                s,
+                t,
+                ..
+            } => self.on_spoilt_frame(place, *op, *s, t.as_deref()),
             Seen::Message {
                 from, fate, kind, ..
             } => match (from, kind) {

@@ -206,6 +206,7 @@ impl Note {
             Fate::Withheld => " (withheld)",
             Fate::Swallowed => " (swallowed)",
             Fate::Injected => " (injected)",
+            Fate::Spoilt => " (spoilt)",
         };
         format!("{from} → {what}{fate}")
     }

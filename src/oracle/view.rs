@@ -881,6 +881,7 @@ const fn strikes_unnamed(action: &Action<Duration>) -> bool {
             | Action::Http(_)
             | Action::Rest(_)
             | Action::Stall { .. }
+            | Action::Flood { .. }
             | Action::Subject { .. }
     )
 }
@@ -893,12 +894,18 @@ fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
             *frame != Event::Ack && *frame != Event::Dispatch
         }
         Action::Withhold { frame } => *frame != Event::Dispatch,
-        Action::Latency { by, .. } => *by >= interval / 8,
+        Action::Latency { by, .. } | Action::Jitter { by, .. } => *by >= interval / 8,
         Action::Send { op, .. } => matches!(
             *op,
             Opcode::RECONNECT | Opcode::INVALID_SESSION | Opcode::HELLO
         ),
         Action::Ping
+        // Whatever a client's habits, these are a connection on which nothing is wrong.
+        | Action::Slice { .. }
+        | Action::Fragment { .. }
+        | Action::Pad { .. }
+        | Action::Reorder { .. }
+        | Action::Flood { .. }
         | Action::RequestHeartbeat
         | Action::OnClose(_)
         | Action::Rest(_)
@@ -915,12 +922,17 @@ fn gives_reason(action: &Action<Duration>, interval: Duration) -> bool {
 const fn veils(action: &Action<Duration>) -> (bool, bool) {
     match action {
         Action::Blackhole { direction } => (direction.to_subject(), false),
-        Action::Hold { direction } | Action::Latency { direction, .. } => (
+        Action::Hold { direction }
+        | Action::Latency { direction, .. }
+        | Action::Jitter { direction, .. }
+        | Action::Throttle { direction, .. } => (
             direction.to_subject(),
             matches!(direction, Direction::ToGateway | Direction::Both),
         ),
         Action::StopReading { .. } => (false, true),
-        Action::Stall { .. } => (true, false),
+        // What is read of a payload that was spoilt on its way to the gateway is no beat.
+        Action::Corrupt { direction, .. } => (false, direction.to_gateway()),
+        Action::Stall { .. } | Action::Truncate { .. } | Action::LoseContext => (true, false),
         _ => (false, false),
     }
 }

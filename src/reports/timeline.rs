@@ -374,6 +374,7 @@ const fn fate_note(fate: Fate) -> &'static str {
         Fate::Withheld => " (withheld)",
         Fate::Swallowed => " (swallowed)",
         Fate::Injected => " (sent by the schedule)",
+        Fate::Spoilt => " (spoilt)",
     }
 }
 

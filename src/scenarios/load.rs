@@ -18,12 +18,13 @@ use super::{HELLO_AFTER, Need, Scenario, Settings};
 use crate::expect::{Ends, Expectations, Expected};
 use crate::fault::{
     Act, Action, Answer, AnswerCode, Count, CutAfter, Direction, Event, Fault, FaultSpec,
-    HttpAnswer, Kept, Lasts, OnClose, Origin, Port, Refusal, Scope, SentSeq, Stall, Times, Trigger,
-    Until, bytes_of_hex,
+    HttpAnswer, Kept, KeyOrder, Lasts, Layer, OnClose, Origin, Port, Refusal, Scope, SentSeq,
+    Stall, Times, Trigger, Until, bytes_of_hex,
 };
 use crate::protocol::{CloseCode, Compression, EventName, Json, Opcode};
 use crate::server::Enforce;
-use crate::time::{Span, SpanError, SpanRange};
+use crate::server::style::Style;
+use crate::time::{Duration, Span, SpanError, SpanRange};
 use crate::trace::Clock;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -544,6 +545,7 @@ impl Loader {
             hello_after: read.span("hello_after").unwrap_or(Span::fixed(HELLO_AFTER)),
             on_close: OnClose::<Span>::default().map(SpanRange::from),
             enforce: Enforce::default(),
+            json: Style::USUAL,
             settings: Settings {
                 compress: read
                     .word("compress")
@@ -560,6 +562,16 @@ impl Loader {
             .and_then(|mut traffic| traffic.span("every"));
         if let Some(mut on_close) = read.table("on_close") {
             scenario.on_close = on_close.on_close();
+        }
+        if let Some(mut json) = read.table("json") {
+            scenario.json = Style {
+                order: json
+                    .word("order")
+                    .and_then(KeyOrder::from_word)
+                    .unwrap_or(KeyOrder::Usual),
+                spaces: json.flag("spaces").unwrap_or(false),
+                unknown: json.flag("unknown").unwrap_or(false),
+            };
         }
         if let Some(mut enforce) = read.table("enforce") {
             let usual = Enforce::default();
@@ -602,6 +614,7 @@ impl Loader {
             };
         }
         scenario.faults = read.faults(scenario.settings.shards);
+        read.check_return(scenario.ends, &scenario.faults);
         (self.problems.len() == before).then_some(scenario)
     }
 
@@ -635,6 +648,9 @@ impl Loader {
             Some(Or::Word(_)) => Lasts::Run,
             Some(Or::Value(time)) => Lasts::For(time),
         };
+        if let Some(trigger) = &trigger {
+            read.check_period(trigger, lasts);
+        }
         let times = match read.number_or("times") {
             None => Times::Limited(1),
             Some(Or::Word(_)) => Times::All,
@@ -685,6 +701,12 @@ impl Loader {
         known
     }
 }
+
+/// How many firings of one fault may be in force at a time.
+const AT_ONCE_MAX: u32 = 10;
+/// The shortest heartbeat interval that anybody runs a catalogue at, and Discord's own.
+const INTERVAL_SHORT: Duration = Duration::from_millis(300);
+const INTERVAL_LONG: Duration = Duration::from_millis(41_250);
 
 /// What may stand in a name behind `$`.
 fn is_name_byte(byte: u8) -> bool {
@@ -856,6 +878,47 @@ impl Reader<'_, '_> {
         list.iter()
             .filter_map(|node| self.loader.fault(node, shards))
             .collect()
+    }
+
+    /// Notes that nobody can recover from a schedule which stops or kills the subject and never starts it again.
+    fn check_return(&mut self, ends: Ends, faults: &[FaultSpec]) {
+        let acts = |fault: &FaultSpec| match fault.action {
+            Action::Subject { act, .. } => Some(act),
+            _ => None,
+        };
+        let is_back = |act| matches!(act, Act::Start | Act::Restart);
+        if ends != Ends::Recovered || faults.iter().filter_map(acts).any(is_back) {
+            return;
+        }
+        let ending = |fault: &FaultSpec| matches!(acts(fault), Some(Act::Stop | Act::Kill));
+        if let Some(place) = faults.iter().position(ending)
+            && let Some((_, node)) = self.get("fault")
+            && let Plain::List(list) = &node.value
+            && let Some(node) = list.get(place)
+        {
+            self.wrong(
+                &node.span,
+                "the subject is not started again, and the run is to end recovered",
+                "add `ends = \"stopped\"`, or a fault with `do = \"subject\"` and `act = \"start\"`",
+            );
+        }
+    }
+
+    /// Notes that the firings of a fault pile up.
+    fn check_period(&mut self, trigger: &Trigger<SpanRange>, lasts: Lasts<SpanRange>) {
+        let (Trigger::Every { period, .. }, Lasts::For(time)) = (trigger, lasts) else {
+            return;
+        };
+        // What scales with I may be in proportion at one interval and not at another; what never is, nobody meant.
+        let is_short = [INTERVAL_SHORT, INTERVAL_LONG]
+            .iter()
+            .all(|interval| period.max.at(*interval) * AT_ONCE_MAX < time.min.at(*interval));
+        if is_short && let Some((_, node)) = self.get("every") {
+            let message =
+                format!("more than {AT_ONCE_MAX} firings of this fault are in force at a time");
+            let hint = "make `every` longer or `for` shorter, or use `at` with the whole time";
+            self.wrong(&node.span, message, hint);
+        }
     }
 
     /// When a fault fires.
@@ -1052,6 +1115,22 @@ impl Reader<'_, '_> {
                 direction: self.direction(),
                 by: self.range("by")?,
             },
+            "jitter" => Action::Jitter {
+                direction: self.direction(),
+                by: self.range("by")?,
+            },
+            "throttle" => Action::Throttle {
+                direction: self.direction(),
+                rate: self.small("rate")?,
+            },
+            "slice" => Action::Slice {
+                direction: self.direction(),
+                size: self.small("size")?,
+            },
+            "corrupt" => Action::Corrupt {
+                direction: self.direction(),
+                count: self.small("count").unwrap_or(1),
+            },
             "reset" => Action::Reset,
             "eof" => Action::Eof,
             "refuse" => Action::Refuse,
@@ -1093,6 +1172,32 @@ impl Reader<'_, '_> {
             },
             "duplicate" => Action::Duplicate {
                 frame: self.frame()?,
+            },
+            "reorder" => Action::Reorder {
+                frame: self.frame()?,
+            },
+            "fragment" => Action::Fragment {
+                frame: self.frame()?,
+                layer: self.word("layer").and_then(Layer::from_word)?,
+                parts: self.small("parts")?,
+            },
+            "pad" => Action::Pad {
+                frame: self.frame()?,
+                size: self.small("size")?,
+            },
+            "truncate" => Action::Truncate {
+                frame: self.frame()?,
+            },
+            "lose-context" => Action::LoseContext,
+            "bomb" => Action::Bomb {
+                size: self.small("size")?,
+            },
+            "skip-seq" => Action::SkipSeq {
+                count: self.small("count")?,
+            },
+            "flood" => Action::Flood {
+                count: self.small("count")?,
+                size: self.small("size").unwrap_or(0),
             },
             "hello" => {
                 self.check_event(trigger, &[Event::Accept, Event::Upgrade, Event::Hello]);

@@ -19,6 +19,7 @@ pub use outcome::{Ending, Outcome};
 use crate::expect::{Ends, Expectations};
 use crate::fault::{FaultSpec, OnClose};
 use crate::server::Enforce;
+use crate::server::style::Style;
 pub use crate::subjects::{Need, Settings};
 use crate::time::{Duration, Span, SpanRange};
 
@@ -59,6 +60,8 @@ pub struct Scenario {
     pub on_close: OnClose<SpanRange>,
     /// What the gateway enforces.
     pub enforce: Enforce,
+    /// How the gateway writes JSON.
+    pub json: Style,
     /// What the subject is told of its own settings: attempts, compression, shards.
     pub settings: Settings,
     /// The schedule.

@@ -219,6 +219,7 @@ impl Plan {
                 .map(|range| drawn(range, interval, &mut draw)),
             traffic: scenario.traffic.map(at),
             enforce,
+            style: scenario.json,
             latency,
             tls: self.tls,
             timeout: self.timeout,

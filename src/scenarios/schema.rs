@@ -7,7 +7,7 @@
 //! fault, `why` with `optional`, close codes that never cross a wire) is checked in `load` alone; of that,
 //! the schema states what JSON Schema can express.
 
-use crate::fault::{Act, Answer, Direction, Event, Kept, Origin, Port, Stall};
+use crate::fault::{Act, Answer, Direction, Event, Kept, KeyOrder, Layer, Origin, Port, Stall};
 use crate::protocol::Compression;
 use crate::time::Duration;
 use serde_json::{Map, Value, json};
@@ -105,6 +105,10 @@ pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) 
 
 /// What `frame` may name.
 pub(super) const FRAMES: &[&str] = &["hello", "ready", "resumed", "ack", "dispatch"];
+/// What `frame` may name where the frame has to have an object in it.
+const WITH_OBJECT: &[&str] = &["hello", "ready", "resumed", "dispatch"];
+/// What `frame` may name where another of its kind has to come.
+const IN_SERIES: &[&str] = &["dispatch"];
 /// What `by` of a refusal may say.
 pub(super) const REFUSALS: &[&str] = &["close", "reset", "op9", "silence"];
 /// What `fin` may say.
@@ -251,6 +255,11 @@ pub(super) const SCENARIO: &[Key] = &[
         "what the subject asks the gateway to compress; default none",
     ),
     key(
+        "json",
+        Kind::Table(JSON),
+        "how the gateway writes JSON; default as Discord does",
+    ),
+    key(
         "enforce",
         Kind::Table(ENFORCE),
         "what the gateway holds its clients to",
@@ -295,6 +304,24 @@ const TRAFFIC: &[Key] = &[required(
     SPAN_POSITIVE,
     "from one message to the next",
 )];
+
+const JSON: &[Key] = &[
+    key(
+        "order",
+        Kind::Word(KeyOrder::WORDS),
+        "in which order the keys of every object come; default usual",
+    ),
+    key(
+        "spaces",
+        Kind::Flag,
+        "whether there are spaces and line breaks between tokens; default false",
+    ),
+    key(
+        "unknown",
+        Kind::Flag,
+        "whether every object has keys that nobody knows; default false",
+    ),
+];
 
 const ENFORCE: &[Key] = &[
     key(
@@ -485,6 +512,56 @@ pub(super) const ACTIONS: &[Parameters] = &[
         "bytes take longer",
         &[DIRECTION, required("by", RANGE_POSITIVE, "how much longer")],
     ),
+    action(
+        "jitter",
+        "each piece of bytes takes longer by a time of its own, and none overtakes another",
+        &[
+            DIRECTION,
+            required("by", RANGE_POSITIVE, "how much longer at most"),
+        ],
+    ),
+    action(
+        "throttle",
+        "bytes come no faster than so",
+        &[
+            DIRECTION,
+            required(
+                "rate",
+                Kind::Number {
+                    min: 1,
+                    max: 1_000_000_000,
+                },
+                "how many bytes a second",
+            ),
+        ],
+    ),
+    action(
+        "slice",
+        "bytes come in small pieces, each by itself",
+        &[
+            DIRECTION,
+            required(
+                "size",
+                Kind::Number {
+                    min: 1,
+                    max: 65_536,
+                },
+                "how many bytes a piece has at most; 1 cuts at every boundary",
+            ),
+        ],
+    ),
+    action(
+        "corrupt",
+        "bits of the next payload are flipped, so that it cannot be read",
+        &[
+            DIRECTION,
+            key(
+                "count",
+                Kind::Number { min: 1, max: 4096 },
+                "in how many of its bytes, the first among them; default 1",
+            ),
+        ],
+    ),
     action("reset", "the connection is reset", &[]),
     action("eof", "FIN without a Close frame", &[]),
     action("refuse", "connects are refused", &[]),
@@ -532,6 +609,103 @@ pub(super) const ACTIONS: &[Parameters] = &[
         ],
     ),
     action("duplicate", "a frame is sent twice", &[FRAME]),
+    action(
+        "reorder",
+        "a frame changes places with the next of its kind",
+        &[required(
+            "frame",
+            Kind::Word(IN_SERIES),
+            "which kind of frame",
+        )],
+    ),
+    action(
+        "fragment",
+        "a frame is sent in parts",
+        &[
+            FRAME,
+            required(
+                "layer",
+                Kind::Word(Layer::WORDS),
+                "fragments of one WebSocket message, or messages of one zlib flush, where the transport is zlib-stream",
+            ),
+            required(
+                "parts",
+                Kind::Number { min: 2, max: 4096 },
+                "how many parts; a byte each where there are fewer bytes",
+            ),
+        ],
+    ),
+    action(
+        "pad",
+        "a frame carries a field that nobody knows",
+        &[
+            required("frame", Kind::Word(WITH_OBJECT), "which kind of frame"),
+            required(
+                "size",
+                Kind::Number {
+                    min: 1,
+                    max: SIZE_MAX,
+                },
+                "how many bytes the field has",
+            ),
+        ],
+    ),
+    action(
+        "truncate",
+        "the end of a compressed payload is not sent; only where the transport is compressed",
+        &[FRAME],
+    ),
+    action(
+        "lose-context",
+        "nothing that is sent from then on can be decompressed; only where the transport is compressed",
+        &[],
+    ),
+    action(
+        "bomb",
+        "a dispatch that is small on the wire, and is never replayed; only where the transport is compressed",
+        &[required(
+            "size",
+            Kind::Number {
+                min: 1,
+                max: SIZE_MAX,
+            },
+            "to how many bytes it inflates",
+        )],
+    ),
+    action(
+        "skip-seq",
+        "the session's sequence numbers jump ahead",
+        &[required(
+            "count",
+            Kind::Number {
+                min: 1,
+                max: 1_000_000,
+            },
+            "how many numbers are left out",
+        )],
+    ),
+    action(
+        "flood",
+        "many dispatches at once; without a connection they wait for the next READY or RESUMED",
+        &[
+            required(
+                "count",
+                Kind::Number {
+                    min: 1,
+                    max: 100_000,
+                },
+                "how many",
+            ),
+            key(
+                "size",
+                Kind::Number {
+                    min: 0,
+                    max: SIZE_MAX,
+                },
+                "about how many bytes each payload has; default those of a message",
+            ),
+        ],
+    ),
     action(
         "hello",
         "HELLO carries another interval",
@@ -771,6 +945,8 @@ fn schema_of(kind: Kind) -> Value {
     }
 }
 
+/// The most bytes that a schedule may make up for one payload: eight times the READY of PROTOCOL's Z4.
+const SIZE_MAX: u64 = 64 << 20;
 /// How long a recovery may take beyond the subject's allowances unless a scenario says otherwise, in I.
 pub(super) const RECOVER_WITHIN: u64 = 3;
 /// What a gateway that stops reading still takes, unless a scenario says otherwise.
@@ -893,6 +1069,10 @@ mod tests {
             "[a]\nsummary = \"\"\nvariant = { b = { base = true } }\n".to_owned(),
             "[a]\nsummary = \"\"\nreal = { matrix = {} }\n".to_owned(),
             "[a]\nsummary = \"\"\nexpect = { lost = [] }\n".to_owned(),
+            "[a]\nsummary = \"\"\njson = { order = \"random\" }\n".to_owned(),
+            with_fault(r#"at = "1I", do = "slice", size = 0"#),
+            with_fault(r#"on = "ack", do = "pad", frame = "ack", size = 9"#),
+            with_fault(r#"on = "ack", do = "reorder", frame = "ack""#),
             with_fault(r#"do = "reset""#),
             with_fault(r#"at = "1I", on = "ack", do = "reset""#),
             with_fault(r#"at = "1I", do = "blackhol""#),

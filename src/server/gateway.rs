@@ -60,6 +60,8 @@ pub struct Gateway {
     session_last: u32,
     starts: Starts,
     messages: Messages,
+    /// Dispatches that were asked for while there was no session: how many of which size.
+    floods: Vec<(u32, u32)>,
     /// How many REST requests there were.
     asked: u64,
     /// What every ACK carries; shared, since there are many.
@@ -183,6 +185,7 @@ impl Gateway {
             session_last: 0,
             starts,
             messages: Messages::default(),
+            floods: Vec::new(),
             asked: 0,
             null: Json::null(),
             outputs: VecDeque::new(),
@@ -220,6 +223,11 @@ impl Gateway {
                 self.connections.remove(&connection);
             }
             Input::Fired(timer) => self.on_fired(now, timer),
+            Input::Flood {
+                connection,
+                count,
+                size,
+            } => self.on_flood(connection, count, size),
             Input::Order { connection, order } => self.on_order(now, connection, order),
         }
     }
@@ -414,6 +422,9 @@ impl Gateway {
         self.log_in(connection, number, shard);
         self.send(connection, ready);
         self.send(connection, guild);
+        for (count, size) in std::mem::take(&mut self.floods) {
+            self.flood(number, count, size);
+        }
         if let Some(period) = self.traffic() {
             self.arm(TRAFFIC, number, now + period);
         }
@@ -559,6 +570,11 @@ impl Gateway {
                     self.dispatch(session, t.clone(), d.clone());
                 }
             }
+            Order::SkipSeq { count } => {
+                if let Login::Done { session } = open.login {
+                    self.session(session).skip(*count);
+                }
+            }
             Order::Interval(interval) => {
                 open.interval = *interval;
                 if let Pulse::Since(_) = open.pulse {
@@ -638,6 +654,28 @@ impl Gateway {
             self.send(connection, frame);
         }
         self.arm(TRAFFIC, number, now + period);
+    }
+
+    fn on_flood(&mut self, connection: Option<u32>, count: u32, size: u32) {
+        let sessions: Vec<u32> = match connection {
+            // Before its login a connection has no session, and gets what it waits for behind its READY.
+            Some(connection) => self.authenticated(connection).into_iter().collect(),
+            None => self.sessions.keys().copied().collect(),
+        };
+        if sessions.is_empty() {
+            self.floods.push((count, size));
+        }
+        for number in sessions {
+            self.flood(number, count, size);
+        }
+    }
+
+    fn flood(&mut self, number: u32, count: u32, size: u32) {
+        for _ in 0..count {
+            let place = self.sessions[&number].place();
+            let message = payload::filled(&self.messages.next(place), size as usize);
+            self.dispatch(number, EventName::Borrowed("MESSAGE_CREATE"), message);
+        }
     }
 
     /// Sends a dispatch to wherever the session is, or keeps it.
@@ -2074,6 +2112,54 @@ mod tests {
         // The second Close did not count either.
         assert_eq!(rig.gateway.sessions(), 1);
         assert_eq!(rig.gateway.shard_of(1), Some(0));
+    }
+
+    #[test]
+    fn skipped_numbers_are_a_gap_that_can_be_resumed_over() {
+        let mut rig = Rig::ready(config());
+        rig.event(1);
+        rig.order(1, &Order::SkipSeq { count: 5 });
+        rig.event(1);
+        rig.check(&["0.000s #1 EVENT s3", "0.000s #1 EVENT s9"]);
+        rig.ended(1);
+        rig.open(2);
+        rig.script.clear();
+        rig.resume(2, SESSION, 3);
+        rig.check(&["0.000s #2 EVENT s9", "0.000s #2 RESUMED s10"]);
+    }
+
+    #[test]
+    fn a_flood_comes_at_once_or_with_the_session_it_waits_for() {
+        let flood = |connection| Input::Flood {
+            connection,
+            count: 2,
+            size: 2000,
+        };
+        let mut rig = Rig::new(config());
+        rig.input(flood(None));
+        rig.open(1);
+        rig.script.clear();
+        rig.send(1, IDENTIFY);
+        rig.input(flood(Some(1)));
+        rig.check(&[
+            "0.000s #1 READY s1",
+            "0.000s #1 GUILD_CREATE s2",
+            "0.000s #1 message \"1\" s3",
+            "0.000s #1 message \"2\" s4",
+            "0.000s #1 message \"3\" s5",
+            "0.000s #1 message \"4\" s6",
+        ]);
+        rig.ended(1);
+        rig.input(flood(None));
+        rig.check(&[]);
+        rig.open(2);
+        rig.script.clear();
+        rig.resume(2, SESSION, 6);
+        rig.check(&[
+            "0.000s #2 message \"5\" s7",
+            "0.000s #2 message \"6\" s8",
+            "0.000s #2 RESUMED s9",
+        ]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod payload;
 pub mod query;
 pub mod rest;
 pub mod session;
+pub mod style;
 
 use crate::fault::{CutAfter, Port, Refusal};
 use crate::machine::Timer;
@@ -64,6 +65,15 @@ pub enum Input<'a> {
     },
     /// A timer's time has come.
     Fired(Timer),
+    /// A schedule asks for many dispatches at once.
+    Flood {
+        /// Where; `None` for every session there is, or else for the next one to begin.
+        connection: Option<u32>,
+        /// How many.
+        count: u32,
+        /// About how many bytes each payload has.
+        size: u32,
+    },
     /// A schedule asks something of the gateway itself.
     Order {
         /// On which connection.
@@ -103,6 +113,11 @@ pub enum Order {
         t: EventName,
         /// Its payload.
         d: Json,
+    },
+    /// Leave out sequence numbers of the session.
+    SkipSeq {
+        /// How many.
+        count: u32,
     },
     /// This connection's heartbeat interval is another one; given before its HELLO is sent.
     Interval(Duration),

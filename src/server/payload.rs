@@ -705,6 +705,35 @@ impl Messages {
     }
 }
 
+/// A payload without anything in it.
+pub fn nothing() -> Json {
+    Json::trusted("{}")
+}
+
+/// The same object with a field that nobody knows and that holds as many bytes; what is no object stays as it is.
+pub fn padded(d: &Json, bytes: usize) -> Json {
+    let text = d.get().trim_end();
+    let Some(members) = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+    else {
+        return d.clone();
+    };
+    let comma = if members.trim().is_empty() { "" } else { "," };
+    let padding = "0".repeat(bytes);
+    Json::trusted(&format!("{{{members}{comma}\"_padding\":\"{padding}\"}}"))
+}
+
+/// The same object with such a field, so long that the object has about as many bytes; none where it has them already.
+pub fn filled(d: &Json, bytes: usize) -> Json {
+    /// What the field has besides its bytes.
+    const AROUND: usize = ",\"_padding\":\"\"".len();
+    match bytes.checked_sub(d.get().len() + AROUND) {
+        Some(missing) => padded(d, missing),
+        None => d.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -715,6 +744,20 @@ mod tests {
         assert_eq!(written(0), r#""0""#);
         assert_eq!(written(1_468_006_400), r#""1468006400""#);
         assert_eq!(written(u64::MAX), r#""18446744073709551615""#);
+    }
+
+    #[test]
+    fn padding_is_a_field_of_its_own() {
+        let with = |text: &str, bytes| {
+            let d = Json::parse(text).unwrap();
+            padded(&d, bytes).get().to_owned()
+        };
+        assert_eq!(with(r#"{"a":1}"#, 3), r#"{"a":1,"_padding":"000"}"#);
+        assert_eq!(with("{}", 1), r#"{"_padding":"0"}"#);
+        assert_eq!(with("null", 9), "null");
+        let message = Messages::default().next(&Place::of(None));
+        assert_eq!(filled(&message, 3000).get().len(), 3000);
+        assert_eq!(filled(&message, 10), message);
     }
 
     #[test]

@@ -143,6 +143,11 @@ impl Session {
         ServerFrame::dispatch(t, s, d)
     }
 
+    /// Leaves out as many numbers: a gap in which nothing was, and behind which the session goes on.
+    pub fn skip(&mut self, count: u32) {
+        self.last += u64::from(count);
+    }
+
     /// READY: the first dispatch. It is never replayed, so that a session that is taken up has to have got it.
     pub fn ready(&mut self, d: Json) -> ServerFrame {
         self.last += 1;
@@ -232,6 +237,17 @@ mod tests {
         session.dispatch("EVENT".into(), Json::null());
         assert_eq!(replayed(&session, 2), Ok(vec![4]));
         assert_eq!(replayed(&session, 3), Ok(vec![4]));
+    }
+
+    #[test]
+    fn a_gap_has_nothing_to_replay_and_one_may_come_back_from_within_it() {
+        let mut session = session(1);
+        session.skip(10);
+        session.dispatch("EVENT".into(), Json::null());
+        assert_eq!(replayed(&session, 1), Ok(vec![2, 13]));
+        for seq in [2, 7, 12] {
+            assert_eq!(replayed(&session, seq), Ok(vec![13]));
+        }
     }
 
     #[test]

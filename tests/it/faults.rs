@@ -62,6 +62,24 @@ fn between(
         - start
 }
 
+/// Whatever was done to frames and bytes, our client has not noticed.
+fn nothing_happened(outcome: &Outcome) -> bool {
+    let counts = &outcome.judgement.counts;
+    (counts.connections, counts.lost, counts.duplicated) == (1, 0, 0)
+}
+
+fn spoilt(outcome: &Outcome) -> usize {
+    count(outcome, |saw| {
+        matches!(
+            saw,
+            Seen::Frame {
+                fate: Fate::Spoilt,
+                ..
+            }
+        )
+    })
+}
+
 fn last_connection_is_of_another_session(outcome: &Outcome) -> bool {
     outcome.judgement.counts.identifies == 2
 }
@@ -116,6 +134,51 @@ fn cases() -> Vec<Case> {
             "latency",
             r#"at = "1I", do = "latency", by = "200ms", for = "2I""#,
             |o| connections(o) == 1,
+        ),
+        case(
+            "jitter",
+            r#"at = "1I", do = "jitter", by = "200ms", for = "2I""#,
+            nothing_happened,
+        ),
+        case(
+            "throttle",
+            r#"on = "accept", connection = 1, do = "throttle", rate = 1000, for = "3I""#,
+            |o| {
+                // READY and the guild behind it have more than a thousand bytes.
+                let login = between(
+                    o,
+                    |saw| matches!(saw, Seen::Frame { t: Some(t), .. } if t == "READY"),
+                    |saw| matches!(saw, Seen::Delivered(_)),
+                );
+                login > Duration::from_secs(1) && nothing_happened(o)
+            },
+        ),
+        case(
+            "slice",
+            r#"on = "accept", connection = 1, do = "slice", size = 1"#,
+            nothing_happened,
+        ),
+        case(
+            "corrupt",
+            r#"at = "1I", do = "corrupt", direction = "to-subject", count = 5"#,
+            |o| spoilt(o) == 1 && connections(o) == 2 && o.judgement.counts.resumes == 1,
+        ),
+        case(
+            "corrupt",
+            r#"at = "1I", do = "corrupt", direction = "to-gateway""#,
+            |o| {
+                let is_garbage = |saw: &Seen| {
+                    matches!(
+                        saw,
+                        Seen::Message {
+                            from: Side::Subject,
+                            kind: Kind::Text,
+                            ..
+                        }
+                    )
+                };
+                count(o, is_garbage) == 1 && connections(o) == 2
+            },
         ),
         case("reset", r#"at = "1I", do = "reset""#, |o| {
             count(o, |saw| {
@@ -340,6 +403,76 @@ cut_after = "never""#,
             },
         ),
         case(
+            "reorder",
+            r#"on = "dispatch", nth = 3, connection = 1, do = "reorder", frame = "dispatch""#,
+            |o| {
+                let sent = o.entries.iter().filter_map(|entry| match &entry.saw {
+                    Seen::Frame {
+                        from: Side::Gateway,
+                        fate: Fate::Delivered,
+                        op: Opcode::DISPATCH,
+                        s,
+                        ..
+                    } => *s,
+                    _ => None,
+                });
+                // READY and the guild have the first two numbers, and two messages come before the third.
+                let sent: Vec<u64> = sent.take(7).collect();
+                sent == [1, 2, 3, 4, 6, 5, 7] && nothing_happened(o)
+            },
+        ),
+        case(
+            "reorder",
+            r#"at = "1I", do = "reorder", frame = "dispatch", for = "1I""#,
+            |o| frames(o, Side::Gateway, Opcode::DISPATCH, Fate::Held) > 2 && nothing_happened(o),
+        ),
+        case(
+            "fragment",
+            r#"on = "ready", do = "fragment", frame = "ready", layer = "websocket", parts = 50"#,
+            nothing_happened,
+        ),
+        case(
+            "pad",
+            r#"on = "ready", do = "pad", frame = "ready", size = 8388608"#,
+            |o| {
+                let is_padded =
+                    |saw: &Seen| matches!(saw, Seen::Frame { bytes, .. } if *bytes > 8_388_608);
+                count(o, is_padded) == 1 && nothing_happened(o)
+            },
+        ),
+        case(
+            "skip-seq",
+            r#"at = "1I", do = "skip-seq", count = 1000"#,
+            nothing_happened,
+        ),
+        Case {
+            keys: r#"[[case.fault]]
+at = "1.5I"
+do = "reset""#,
+            ..case(
+                "skip-seq",
+                r#"at = "1I", do = "skip-seq", count = 7"#,
+                |o| o.judgement.counts.resumes == 1 && o.judgement.counts.lost == 0,
+            )
+        },
+        case(
+            "flood",
+            r#"at = "1I", do = "flood", count = 500, size = 2000"#,
+            |o| {
+                let is_of_it = |saw: &Seen| {
+                    matches!(
+                        saw,
+                        Seen::Frame {
+                            op: Opcode::DISPATCH,
+                            bytes: 2000..,
+                            ..
+                        }
+                    )
+                };
+                count(o, is_of_it) == 500 && nothing_happened(o)
+            },
+        ),
+        case(
             "hello",
             r#"on = "hello", connection = 1, do = "hello", interval = "0.25I""#,
             |o| {
@@ -519,8 +652,25 @@ fn every_action_strikes_does_what_it_says_and_does_not_confuse_a_sound_client() 
 #[test]
 fn no_action_is_left_out() {
     let tried: BTreeSet<&str> = cases().iter().map(|case| case.action).collect();
+    let tried: BTreeSet<&str> = tried.union(&COMPRESSED.into()).copied().collect();
     let known: BTreeSet<&str> = Action::<Duration>::WORDS.iter().copied().collect();
     assert_eq!(tried, known);
+}
+
+/// Actions that need a compressed transport: `wire.rs` has a client that reads one.
+const COMPRESSED: [&str; 3] = ["truncate", "lose-context", "bomb"];
+
+#[test]
+fn however_json_is_written_our_client_reads_it() {
+    let text = text(&case("reset", r#"at = "1I", do = "reset""#, |_| true));
+    for order in ["usual", "reversed", "shuffled"] {
+        let json = format!("json = {{ order = \"{order}\", spaces = true, unknown = true }}");
+        let text = text.replacen("summary", &format!("{json}\nsummary"), 1);
+        let outcome = virtual_run(&text, 1);
+        assert_conforms(&outcome);
+        assert_eq!(outcome.judgement.counts.resumes, 1, "{order}");
+        assert!(outcome.entries == virtual_run(&text, 1).entries, "{order}");
+    }
 }
 
 #[test]

@@ -15,6 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many scenarios are tried.
 const CASES: u64 = 100;
+/// How many kinds of faults there were when the seeds in [`FAILED_ONCE`] failed: they mean the same only with as many.
+const KINDS: u64 = 28;
+/// How many there are.
+const ALL_KINDS: u64 = 38;
 /// What no run of a few minutes of virtual time needs on any machine: one that takes longer does not end.
 const ENDLESS: Duration = Duration::from_secs(20);
 
@@ -62,7 +66,7 @@ fn in_intervals(tenths: u64) -> String {
     format!("{}.{}I", tenths / 10, tenths % 10)
 }
 
-fn action(draw: &mut Draw) -> String {
+fn action(draw: &mut Draw, kinds: u64) -> String {
     let frame = one(draw, FRAMES);
     let direction = one(draw, DIRECTIONS);
     let refusal = one(
@@ -75,7 +79,7 @@ fn action(draw: &mut Draw) -> String {
             "silence",
         ],
     );
-    match draw.below(28) {
+    match draw.below(kinds) {
         0 => format!("do = \"blackhole\"\ndirection = \"{direction}\""),
         1 => format!("do = \"hold\"\ndirection = \"{direction}\""),
         2 => format!("do = \"stop-reading\"\nwindow = {}", draw.below(5000)),
@@ -144,6 +148,37 @@ fn action(draw: &mut Draw) -> String {
                 ]
             )
         ),
+        28 => format!(
+            "do = \"jitter\"\ndirection = \"{direction}\"\nby = \"{}\"",
+            time(draw, 5)
+        ),
+        29 => format!(
+            "do = \"throttle\"\ndirection = \"{direction}\"\nrate = {}",
+            50 + draw.below(5000)
+        ),
+        30 => format!(
+            "do = \"slice\"\ndirection = \"{direction}\"\nsize = {}",
+            1 + draw.below(20)
+        ),
+        31 | 32 => format!(
+            "do = \"corrupt\"\ndirection = \"{direction}\"\ncount = {}",
+            1 + draw.below(9)
+        ),
+        33 => "do = \"reorder\"\nframe = \"dispatch\"".to_owned(),
+        34 => format!(
+            "do = \"fragment\"\nframe = \"{frame}\"\nlayer = \"websocket\"\nparts = {}",
+            2 + draw.below(50)
+        ),
+        35 => format!(
+            "do = \"pad\"\nframe = \"dispatch\"\nsize = {}",
+            1 + draw.below(100_000)
+        ),
+        36 => format!("do = \"skip-seq\"\ncount = {}", 1 + draw.below(500)),
+        37 => format!(
+            "do = \"flood\"\ncount = {}\nsize = {}",
+            1 + draw.below(100),
+            draw.below(5000)
+        ),
         // Who is stopped, killed or frozen for good cannot be back, and the scenario would have to say so.
         _ => format!(
             "do = \"subject\"\nact = \"{}\"",
@@ -155,7 +190,7 @@ fn action(draw: &mut Draw) -> String {
     }
 }
 
-fn fault(draw: &mut Draw) -> String {
+fn fault(draw: &mut Draw, kinds: u64) -> String {
     let mut text =
         String::from("[[fuzz.fault]]\noptional = true\nwhy = \"nobody knows whether it can\"\n");
     match draw.below(10) {
@@ -194,7 +229,7 @@ fn fault(draw: &mut Draw) -> String {
             }
         }
     }
-    text += &action(draw);
+    text += &action(draw, kinds);
     text.push('\n');
     match draw.below(10) {
         0..5 => {
@@ -220,7 +255,7 @@ fn fault(draw: &mut Draw) -> String {
     text
 }
 
-fn text(draw: &mut Draw) -> String {
+fn text(draw: &mut Draw, kinds: u64) -> String {
     let mut text = String::from("[fuzz]\nsummary = \"Drawn\"\n");
     if is(draw, 60) {
         let _ = writeln!(
@@ -240,15 +275,15 @@ fn text(draw: &mut Draw) -> String {
         );
     }
     for _ in 0..=draw.below(4) {
-        text += &fault(draw);
+        text += &fault(draw, kinds);
     }
     text
 }
 
 /// A text that the loader takes, and what it made of it.
-fn drawn(draw: &mut Draw) -> (String, Scenario) {
+fn drawn(draw: &mut Draw, kinds: u64) -> (String, Scenario) {
     loop {
-        let text = text(draw);
+        let text = text(draw, kinds);
         if let Ok(mut all) = load::load(&text, "fuzz.toml", Clock::Virtual) {
             return (text, all.remove(0));
         }
@@ -287,8 +322,10 @@ fn any_schedule_runs_to_its_end_the_same_way_twice_and_does_not_fail_a_sound_cli
     let wanted = std::env::var("GWTOOL_FUZZ").ok();
     let cases = wanted.and_then(|n| n.parse().ok()).unwrap_or(CASES);
     let mut troubles = Vec::new();
-    for seed in (0..cases).chain(FAILED_ONCE) {
-        let (text, scenario) = drawn(&mut Seed(seed).stream(Stream::Schedule));
+    let before = (0..cases).chain(FAILED_ONCE).map(|seed| (seed, KINDS));
+    let all = (0..cases).map(|seed| (seed, ALL_KINDS));
+    for (seed, kinds) in before.chain(all) {
+        let (text, scenario) = drawn(&mut Seed(seed).stream(Stream::Schedule), kinds);
         for subject in [Name::Gwtool, Name::Carbon] {
             match trouble(&scenario, subject, seed) {
                 Err(what) => troubles.push((what, seed, text.clone(), String::new())),

@@ -90,6 +90,8 @@ fn our_client_conforms_in_every_scenario_whatever_is_compressed() {
         Compression::Payload,
     ] {
         let mut all = catalogue::shipped(Clock::Virtual);
+        // A scenario about one compression says nothing about another.
+        all.retain(|scenario| scenario.settings.compress == Compression::None);
         for scenario in &mut all {
             scenario.settings.compress = compress;
         }

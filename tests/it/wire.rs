@@ -10,7 +10,7 @@ use gwtool::net::{self, Interrupt};
 use gwtool::scenarios::runner::CANARY;
 use gwtool::subjects::Name;
 use gwtool::time::{Duration, Instant};
-use gwtool::trace::{Clock, Entry, Kind, Observer, Seen, Side};
+use gwtool::trace::{Clock, Entry, Fate, Kind, Observer, Seen, Side};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -204,6 +204,16 @@ impl Client {
         }
     }
 
+    /// The next payload that is no message of the traffic and not called so.
+    fn other_than(&mut self, called: &str) -> Value {
+        loop {
+            let payload = self.other();
+            if name(&payload) != called {
+                return payload;
+            }
+        }
+    }
+
     /// The Close that comes next.
     fn close(&mut self) -> (u16, String) {
         match self.message() {
@@ -323,6 +333,219 @@ fn a_connection_is_one_zlib_stream_from_hello_on() {
 #[test]
 fn a_connection_is_one_zstd_frame_from_hello_on() {
     stream("?compress=zstd-stream&encoding=json&v=10", Reading::zstd());
+}
+
+const ZLIB: &str = "/?v=10&encoding=json&compress=zlib-stream";
+const ZSTD: &str = "/?v=10&encoding=json&compress=zstd-stream";
+
+impl Reading {
+    /// Reads one message; `None` where it cannot be read.
+    fn read(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut text = vec![0; 1 << 20];
+        let length = match self {
+            Self::Whole => unreachable!("the tests read streams"),
+            Self::Zlib(stream) => {
+                let given = stream.total_out();
+                let end = stream.decompress(bytes, &mut text, FlushDecompress::Sync);
+                end.ok()
+                    .and_then(|_| usize::try_from(stream.total_out() - given).ok())
+            }
+            Self::Zstd(frame) => {
+                let mut from = InBuffer::around(bytes);
+                let mut to = OutBuffer::around(&mut text[..]);
+                let mut is_read = true;
+                while is_read && from.pos() < bytes.len() {
+                    is_read = frame.run(&mut from, &mut to).is_ok();
+                }
+                is_read.then_some(to.pos())
+            }
+        }?;
+        text.truncate(length);
+        Some(text)
+    }
+}
+
+/// The next binary message.
+fn binary(client: &mut Client) -> Vec<u8> {
+    match client.message() {
+        Message::Binary(bytes) => bytes.to_vec(),
+        other => panic!("no binary message: {other:?}"),
+    }
+}
+
+/// Whether a text is a payload.
+fn is_payload(text: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(text).is_ok()
+}
+
+/// The payloads of the gateway's that were spoilt: what they are called.
+fn spoilt(entries: &[Entry]) -> Vec<String> {
+    let names = entries.iter().filter_map(|entry| match &entry.saw {
+        Seen::Frame {
+            fate: Fate::Spoilt,
+            op,
+            t,
+            ..
+        } => Some(
+            t.as_ref()
+                .map_or_else(|| op.0.to_string(), ToString::to_string),
+        ),
+        _ => None,
+    });
+    names.collect()
+}
+
+#[test]
+fn one_flush_may_come_in_several_messages() {
+    let fault = "[[wire.fault]]\non = \"hello\"\ndo = \"fragment\"\nframe = \"hello\"\nlayer = \"zlib\"\nparts = 3\n";
+    let ((), entries) = serve(fault, |endpoints| {
+        let mut client = Client::connect(&endpoints.main, ZLIB, Reading::zlib());
+        let parts = [(); 3].map(|()| binary(&mut client));
+        let ends = |part: &Vec<u8>| part.ends_with(&[0, 0, 0xFF, 0xFF]);
+        assert_eq!(parts.each_ref().map(ends), [false, false, true]);
+        let text = client.reading.read(&parts.concat()).expect("it is zlib");
+        let hello: Value = serde_json::from_slice(&text).expect("it is a payload");
+        assert_eq!(name(&hello), "10");
+        client.send(&identify());
+        assert_eq!(name(&client.payload()), "READY");
+        // zstd has no flush that anybody could wait for.
+        let mut other = Client::connect(&endpoints.main, ZSTD, Reading::zstd());
+        assert_eq!(name(&other.payload()), "10");
+    });
+    assert_eq!(spoilt(&entries), [""; 0], "it is whole, and owed");
+}
+
+#[test]
+fn what_follows_a_lost_context_can_be_read_on_no_context() {
+    let fault = "[[wire.fault]]\non = \"heartbeat\"\ndo = \"lose-context\"\ntimes = \"all\"\n";
+    let ((), entries) = serve(fault, |endpoints| {
+        for (query, reading) in [
+            (ZLIB, Reading::zlib as fn() -> Reading),
+            (ZSTD, Reading::zstd),
+        ] {
+            let mut client = Client::connect(&endpoints.main, query, reading());
+            assert_eq!(name(&client.payload()), "10");
+            client.send(&json!({ "op": 1, "d": null }));
+            let ack = binary(&mut client);
+            assert_eq!(client.reading.read(&ack), None, "{ack:?}");
+            assert_eq!(reading().read(&ack), None, "{ack:?}");
+            client.send(&json!({ "op": 1, "d": null }));
+            let next = binary(&mut client);
+            assert_eq!(reading().read(&next), None, "{next:?}");
+        }
+    });
+    assert_eq!(spoilt(&entries), ["11"; 4]);
+}
+
+#[test]
+fn a_payload_without_its_end_breaks_the_stream() {
+    let fault = "[[wire.fault]]\non = \"ready\"\ndo = \"truncate\"\nframe = \"ready\"\n";
+    for (query, reading) in [(ZLIB, Reading::zlib()), (ZSTD, Reading::zstd())] {
+        let ((), entries) = serve(fault, |endpoints| {
+            let mut client = Client::connect(&endpoints.main, query, reading);
+            assert_eq!(name(&client.payload()), "10");
+            client.send(&identify());
+            let ready = binary(&mut client);
+            assert!(!ready.ends_with(&[0, 0, 0xFF, 0xFF]), "{query}");
+            // Whether each message is read by itself or behind what there is of the one before.
+            let mut so_far = client.reading.read(&ready).unwrap_or_default();
+            assert!(!is_payload(&so_far), "{query}");
+            for _ in 0..3 {
+                let message = binary(&mut client);
+                let Some(text) = client.reading.read(&message) else {
+                    break;
+                };
+                assert!(!is_payload(&text), "{query}");
+                so_far.extend(text);
+                assert!(!is_payload(&so_far), "{query}");
+            }
+        });
+        assert_eq!(spoilt(&entries)[..2], ["READY", "GUILD_CREATE"], "{query}");
+    }
+}
+
+#[test]
+fn a_bomb_is_small_on_the_wire_has_a_number_and_is_not_replayed() {
+    const SIZE: usize = 64 << 20;
+    let fault = format!(
+        "[[wire.fault]]\non = \"heartbeat\"\nconnection = 1\nnth = 1\ndo = \"bomb\"\nsize = {SIZE}\n"
+    );
+    let ((), entries) = serve(&fault, |endpoints| {
+        let mut client = Client::connect(&endpoints.main, ZLIB, Reading::zlib());
+        assert_eq!(name(&client.payload()), "10");
+        client.send(&identify());
+        let session = client.payload()["d"]["session_id"].clone();
+        client.send(&json!({ "op": 1, "d": 1 }));
+        let mut last = 1;
+        let bomb = loop {
+            let bytes = binary(&mut client);
+            let text = client.reading.read(&bytes).expect("it is zlib");
+            match serde_json::from_slice::<Value>(&text) {
+                Ok(payload) => last = payload["s"].as_u64().unwrap_or(last),
+                Err(_) => break bytes,
+            }
+        };
+        assert!(bomb.len() < SIZE / 500, "{} bytes", bomb.len());
+        drop(client);
+        // Who refused it comes back with the number before it.
+        let mut client = Client::connect(&endpoints.main, ZLIB, Reading::zlib());
+        assert_eq!(name(&client.payload()), "10");
+        client.send(&resume(&session, Some(last)));
+        let next = client.payload();
+        assert_eq!(next["s"], last + 2, "{next}");
+    });
+    assert_eq!(spoilt(&entries), ["GWTOOL_BOMB"]);
+}
+
+/// IDENTIFY as one of two shards.
+fn identify_as(shard: u32) -> Value {
+    let mut payload = identify();
+    payload["d"]["shard"] = json!([shard, 2]);
+    payload
+}
+
+#[test]
+fn shards_identify_in_their_buckets_and_a_fault_of_one_leaves_the_other_alone() {
+    let keys = "shards = 2\nenforce = { max_concurrency = 2 }\n";
+    let fault = "[[wire.fault]]\non = \"heartbeat\"\nshard = 1\ndo = \"close\"\ncode = 4000\n";
+    serve(&format!("{keys}{fault}"), |endpoints| {
+        let mut rest = Http::connect(&endpoints.api);
+        rest.ask("GET", "/gateway/bot", "");
+        let (_, about) = rest.answer();
+        assert_eq!(about["shards"], 2);
+        assert_eq!(about["session_start_limit"]["max_concurrency"], 2);
+        let mut clients = [0, 1].map(|shard| {
+            let mut client = Client::connect(&endpoints.main, "/?v=10", Reading::Whole);
+            assert_eq!(name(&client.payload()), "10");
+            client.send(&identify_as(shard));
+            let ready = client.payload();
+            assert_eq!(ready["d"]["shard"], json!([shard, 2]));
+            client
+        });
+        for client in &mut clients {
+            client.send(&json!({ "op": 1, "d": 1 }));
+        }
+        assert_eq!(name(&clients[0].other_than("GUILD_CREATE")), "11");
+        let closed = loop {
+            match clients[1].message() {
+                Message::Close(Some(frame)) => break u16::from(frame.code),
+                Message::Text(text) => assert!(!text.contains("\"op\":11"), "{text}"),
+                Message::Binary(_) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(closed, 4000);
+    });
+    // With one bucket the second of them is too early.
+    serve("shards = 2\n", |endpoints| {
+        let logins = [0, 1].map(|shard| {
+            let mut client = Client::connect(&endpoints.main, "/?v=10", Reading::Whole);
+            assert_eq!(name(&client.payload()), "10");
+            client.send(&identify_as(shard));
+            name(&client.payload())
+        });
+        assert_eq!(logins, ["READY", "9"]);
+    });
 }
 
 #[test]

@@ -3,13 +3,15 @@
 //! Bytes in, bytes out. What they say, whom that concerns and when it happens is decided in [`super`]; here nothing is traced
 //! and no schedule is asked.
 
-use crate::fault::{OnClose, Port};
+use crate::fault::{Direction, Layer, OnClose, Port};
 use crate::faults::Strike;
 use crate::faults::link::{Chunk, Link};
 use crate::net::codec::{self, Decoder, Opening};
 use crate::net::compress::{Form, Packer};
 use crate::net::tls;
 use crate::net::transport::Transport;
+use crate::protocol::{Compression, ServerFrame};
+use crate::seed::Draw;
 use crate::time::{Duration, Instant};
 use crate::trace::Fate;
 use bytes::{Buf as _, BytesMut};
@@ -66,6 +68,41 @@ pub(super) enum Read {
     TlsFailed(String),
 }
 
+/// What a schedule does to a payload of the gateway's besides its fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dress {
+    pub(super) cut: Cut,
+    /// How many bytes an unknown field in it has; zero for none.
+    pub(super) pad: u32,
+}
+
+impl Dress {
+    /// Nothing.
+    pub(super) const USUAL: Self = Self {
+        cut: Cut::Whole,
+        pad: 0,
+    };
+}
+
+/// In which parts a payload is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// In one.
+    Whole,
+    /// In so many.
+    Parts(Layer, u32),
+    /// Without its end.
+    Short,
+}
+
+/// The first byte of a block that neither format has: in deflate and in zstd alike its type is the one that is reserved, nor does
+/// it begin a zlib stream or a zstd frame.
+const NO_BLOCK: u8 = 0x07;
+/// The bits of that type.
+const NO_TYPE: u8 = 0x06;
+/// The bit by which text is no UTF-8 any more: no byte of JSON's own has it.
+const NO_TEXT: u8 = 0x80;
+
 /// One connection.
 pub(super) struct Connection {
     pub(super) port: Port,
@@ -76,6 +113,16 @@ pub(super) struct Connection {
     pub(super) decoder: Decoder,
     /// What compresses its payloads; there is nothing to compress before the upgrade is answered.
     pub(super) packer: Packer,
+    /// What its URL asked for.
+    pub(super) compression: Compression,
+    /// What is sent cannot be read any more.
+    pub(super) has_lost_context: bool,
+    /// A compressed stream that was spoilt once stays so.
+    is_spoilt: bool,
+    /// In how many bytes bits of the next payload are flipped, to the subject and to the gateway.
+    corrupt: (u32, u32),
+    /// A dispatch that waits for the next one to overtake it.
+    pub(super) overtaken: Option<ServerFrame>,
     pub(super) stage: Stage,
     /// When a HELLO that was held back goes out.
     pub(super) hello_at: Option<Instant>,
@@ -98,6 +145,11 @@ impl Connection {
             outbound: Link::new(latency),
             decoder: Decoder::default(),
             packer: Packer::Plain,
+            compression: Compression::None,
+            has_lost_context: false,
+            is_spoilt: false,
+            corrupt: (0, 0),
+            overtaken: None,
             stage: Stage::Upgrading { parked: Vec::new() },
             hello_at: None,
             reading: Reading::Yes,
@@ -107,14 +159,71 @@ impl Connection {
         }
     }
 
-    /// Appends the message that carries a text.
-    pub(super) fn carry(&mut self, to: &mut Vec<u8>, text: &[u8]) {
+    /// Appends what carries a text.
+    pub(super) fn carry(&mut self, to: &mut Vec<u8>, text: &[u8], cut: Cut, draw: &mut Draw) {
+        let is_spoilt = self.spoils(cut);
         let (form, payload) = self.packer.pack(text);
         let opening = match form {
             Form::Text => Opening::Text,
             Form::Binary => Opening::Binary,
         };
-        codec::frame(to, opening, payload);
+        if !is_spoilt && cut == Cut::Whole {
+            return codec::frame(to, opening, payload);
+        }
+        let mut payload = payload.to_vec();
+        let is_stream = self.compression.query().is_some();
+        if self.has_lost_context {
+            payload.insert(0, NO_BLOCK);
+        }
+        let count = std::mem::take(&mut self.corrupt.0);
+        if let (Some(first), true) = (payload.first_mut(), count > 0) {
+            // The first byte, of JSON as of any stream, is one without which nobody makes anything of the rest.
+            *first = match form {
+                Form::Text => *first ^ NO_TEXT,
+                Form::Binary => *first | NO_TYPE,
+            };
+            flip(&mut payload, 1, count - 1, draw);
+        }
+        self.is_spoilt = is_spoilt && is_stream;
+        match cut {
+            Cut::Whole => codec::frame(to, opening, &payload),
+            Cut::Short => codec::frame(to, opening, &payload[..payload.len() / 2]),
+            Cut::Parts(Layer::Websocket, count) => codec::fragments(to, opening, &payload, count),
+            Cut::Parts(Layer::Zlib, count) => {
+                for part in codec::parts(&payload, count) {
+                    codec::frame(to, opening, part);
+                }
+            }
+        }
+    }
+
+    /// Whether nobody can say that a payload which is sent now will be read.
+    pub(super) fn spoils(&self, cut: Cut) -> bool {
+        self.is_spoilt || self.has_lost_context || self.corrupt.0 > 0 || cut == Cut::Short
+    }
+
+    /// Flips bits of the next payload in as many bytes.
+    pub(super) fn corrupt(&mut self, direction: Direction, count: u32) {
+        if direction.to_subject() {
+            self.corrupt.0 += count;
+        }
+        if direction.to_gateway() {
+            self.corrupt.1 += count;
+        }
+    }
+
+    /// Reads what has arrived, after what the schedule does to it.
+    pub(super) fn feed(&mut self, mut bytes: Vec<u8>, draw: &mut Draw) {
+        if self.corrupt.1 > 0
+            && !matches!(self.stage, Stage::Upgrading { .. } | Stage::Rejected)
+            && let Some(at) = codec::payload_at(&bytes)
+        {
+            let count = std::mem::take(&mut self.corrupt.1);
+            // A client's bytes are masked by exclusive or, which a flipped bit passes.
+            bytes[at] ^= NO_TEXT;
+            flip(&mut bytes, at + 1, count - 1, draw);
+        }
+        self.decoder.feed(&bytes);
     }
 
     /// Whether a frame still goes out. The gateway says nothing after a Close; a schedule may say anything until FIN.
@@ -204,5 +313,16 @@ impl Connection {
         self.reading == Reading::Done
             && self.inbound.next_arrival().is_none()
             && self.writing == Writing::Done
+    }
+}
+
+/// Flips a bit in as many bytes, from a place on.
+fn flip(bytes: &mut [u8], from: usize, count: u32, draw: &mut Draw) {
+    let Some(rest) = bytes.get_mut(from..).filter(|rest| !rest.is_empty()) else {
+        return;
+    };
+    for _ in 0..count {
+        let place = usize::try_from(draw.below(rest.len() as u64)).expect("it is below a length");
+        rest[place] ^= NO_TEXT;
     }
 }

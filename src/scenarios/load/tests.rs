@@ -165,6 +165,53 @@ fn what_a_subject_has_to_have_is_asked_of_it_without_being_said() {
 }
 
 #[test]
+fn how_json_is_written_is_as_discord_does_unless_it_is_said() {
+    let with = |keys: &str| loaded(&format!("[a]\nsummary = \"\"\n{keys}")).remove(0);
+    assert_eq!(with("").json, Style::USUAL);
+    let style = Style {
+        order: KeyOrder::Shuffled,
+        spaces: true,
+        unknown: false,
+    };
+    assert_eq!(
+        with("json = { order = \"shuffled\", spaces = true }").json,
+        style
+    );
+}
+
+#[test]
+fn firings_that_pile_up_are_refused() {
+    let every = |period: &str, time: &str| {
+        with_fault(&format!(
+            r#"every = "{period}", times = 3, do = "hold", for = "{time}""#
+        ))
+    };
+    for (period, time) in [("0.1I", "1I"), ("1ms", "10ms"), ("0.01I", "300ms")] {
+        loaded(&every(period, time));
+    }
+    let told = problems(&every("0.01I", "1I"));
+    assert!(
+        told.contains("more than 10 firings of this fault are in force at a time"),
+        "{told}"
+    );
+}
+
+#[test]
+fn who_is_ended_for_good_cannot_recover() {
+    let subject = |act: &str| with_fault(&format!(r#"at = "1I", do = "subject", act = "{act}""#));
+    for act in ["stop", "kill"] {
+        let told = problems(&subject(act));
+        assert!(
+            told.contains("the subject is not started again, and the run is to end recovered")
+                && told.contains("ends = \"stopped\""),
+            "{told}"
+        );
+        loaded(&subject(act).replacen("summary", "ends = \"stopped\"\nsummary", 1));
+    }
+    loaded(&subject("restart"));
+}
+
+#[test]
 fn the_words_of_a_fault_mean_what_they_say() {
     let action = |text: &str| loaded(&with_fault(text))[0].faults[0].clone();
     let delay = action(
