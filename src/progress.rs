@@ -7,9 +7,12 @@
 
 use crate::expect::{Allowances, Damage, Ends};
 use crate::fault::{Act, Action, Answer, DrawnFault, Lasts, Times};
-use crate::protocol::{CloseCode, Opcode};
+use crate::protocol::{CloseCode, Json, Opcode};
 use crate::time::{Duration, Instant};
 use crate::trace::{Entry, Fate, Header, Observer, Phase, Seen, Side};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// For how many I a subject has to live before it counts as recovered, and is watched after it should stay away.
 const WATCH: u32 = 4;
@@ -20,6 +23,9 @@ const PATIENCE: u32 = 8;
 /// How many failed attempts the bound allows for. A subject that fails for ever must not push its bound on for ever; sound
 /// clients change their ways (the other URL, a new session) within five tries.
 const ATTEMPTS_MAX: u32 = 5;
+
+/// More shards than this a program does not have that is tested here, whatever it says.
+const SHARDS_MAX: u32 = 1024;
 
 /// Whether the subject is back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +53,11 @@ pub struct Progress {
     chaos: Duration,
     recover_within: Duration,
     ends: Ends,
+    /// On how many shards the subject has to be back. A program decides itself how many it has, and says so in IDENTIFY.
     shards: usize,
+    is_program: bool,
+    /// The last session of each shard: RESUME names the session only.
+    sessions: BTreeMap<u32, String>,
     /// How long a subject may go on when it has come to its end, since something may still be on its way.
     aftermath: Duration,
     faults: Vec<Known>,
@@ -115,6 +125,8 @@ struct Link {
     accepted: Instant,
     /// When the last READY or RESUMED was sent on it.
     authenticated: Option<Instant>,
+    /// The shard that its login was for, if that named one that is known.
+    shard: Option<u32>,
     health: Health,
 }
 
@@ -154,6 +166,8 @@ impl Progress {
             recover_within: header.recover_within,
             ends: header.ends,
             shards: usize::try_from(header.shards.max(1)).unwrap_or(usize::MAX),
+            is_program: header.sees_process,
+            sessions: BTreeMap::new(),
             // A process may have left children or sockets behind; of a machine nothing can come.
             aftermath: header.interval * if header.sees_process { WATCH } else { 1 },
             faults: (header.schedule.iter())
@@ -344,18 +358,71 @@ impl Progress {
         since.max(healed) + self.interval * WATCH
     }
 
-    /// Since when the subject is authenticated on as many sound connections as it has shards.
+    /// Since when the subject is authenticated on sound connections of as many shards as it has.
     fn authenticated(&self) -> Option<Instant> {
-        let sound = self
-            .links
-            .iter()
-            .filter(|link| link.health == Health::Sound);
-        let (count, last) = sound
-            .filter_map(|link| link.authenticated)
-            .fold((0, None), |(count, last), at| {
-                (count + 1, last.max(Some(at)))
-            });
+        let is_sound = |link: &&Link| link.health == Health::Sound && link.authenticated.is_some();
+        let sound = || self.links.iter().filter(is_sound);
+        let last = sound().filter_map(|link| link.authenticated).max();
+        let count = if self.shards == 1 {
+            sound().count()
+        } else {
+            // Two connections of one shard are one that is back.
+            let known: BTreeSet<u32> = sound().filter_map(|link| link.shard).collect();
+            known.len() + sound().filter(|link| link.shard.is_none()).count()
+        };
         last.filter(|_| count >= self.shards)
+    }
+
+    /// A login names a shard, or a session that is known to be one's.
+    fn named(&mut self, connection: u32, d: &Json) {
+        #[derive(Deserialize)]
+        struct Login<'a> {
+            shard: Option<[u32; 2]>,
+            #[serde(borrow)]
+            session_id: Option<Cow<'a, str>>,
+        }
+        if self.shards == 1 && !self.is_program {
+            return;
+        }
+        let Ok(login) = d.read::<Login<'_>>() else {
+            return;
+        };
+        if login.session_id.is_none() && self.is_program {
+            let count = login
+                .shard
+                .map_or(1, |[_, count]| count.clamp(1, SHARDS_MAX));
+            self.shards = usize::try_from(count).unwrap_or(usize::MAX);
+        }
+        let of_session = |id| {
+            let mut known = self.sessions.iter();
+            known
+                .find(|(_, known)| *known == id)
+                .map(|(shard, _)| *shard)
+        };
+        let shard = match (&login.shard, &login.session_id) {
+            (Some([shard, _]), _) => Some(*shard),
+            (None, Some(id)) => of_session(id),
+            (None, None) => None,
+        };
+        if let Some(link) = (self.links.iter_mut()).find(|link| link.number == connection) {
+            link.shard = shard;
+        }
+    }
+
+    /// A session has begun.
+    fn began(&mut self, connection: u32, d: &Json) {
+        #[derive(Deserialize)]
+        struct Ready<'a> {
+            #[serde(borrow)]
+            session_id: Cow<'a, str>,
+        }
+        let link = self.links.iter().find(|link| link.number == connection);
+        if self.shards > 1
+            && let Some(shard) = link.and_then(|link| link.shard)
+            && let Ok(ready) = d.read::<Ready<'_>>()
+        {
+            self.sessions.insert(shard, ready.session_id.into_owned());
+        }
     }
 
     /// Whether nothing is in force but what strikes again whenever it is over.
@@ -519,6 +586,7 @@ impl Observer for Progress {
                 number: *connection,
                 accepted: at,
                 authenticated: None,
+                shard: None,
                 health: Health::Sound,
             }),
             Seen::Missed { .. } if self.last_end.is_some_and(|end| at > end) => self.fail(at),
@@ -528,6 +596,7 @@ impl Observer for Progress {
                 fate: Fate::Delivered,
                 op: Opcode::DISPATCH,
                 t: Some(t),
+                d,
                 ..
             } if t == "READY" || t == "RESUMED" => {
                 if t == "READY" && self.phase == Phase::Login {
@@ -537,7 +606,17 @@ impl Observer for Progress {
                 {
                     link.authenticated = Some(at);
                 }
+                if t == "READY" {
+                    self.began(*connection, d);
+                }
             }
+            Seen::Frame {
+                connection,
+                from: Side::Subject,
+                op: Opcode::IDENTIFY | Opcode::RESUME,
+                d,
+                ..
+            } => self.named(*connection, d),
             Seen::Close {
                 connection,
                 from,
@@ -729,6 +808,49 @@ mod tests {
 
         fn ready(&mut self, at: u64, connection: u32) -> &mut Self {
             self.frame(at, connection, "READY", Fate::Delivered)
+        }
+
+        /// IDENTIFY, or RESUME where it names a session.
+        fn login(&mut self, at: u64, connection: u32, d: &str) -> &mut Self {
+            let op = if d.contains("session_id") {
+                Opcode::RESUME
+            } else {
+                Opcode::IDENTIFY
+            };
+            let d = Json::trusted(d);
+            self.payload(at, connection, Side::Subject, op, None, d)
+        }
+
+        fn ready_of(&mut self, at: u64, connection: u32, session: &str) -> &mut Self {
+            let d = Json::trusted(&format!(r#"{{"session_id":"{session}"}}"#));
+            let op = Opcode::DISPATCH;
+            self.payload(at, connection, Side::Gateway, op, Some("READY"), d)
+        }
+
+        fn resumed(&mut self, at: u64, connection: u32) -> &mut Self {
+            self.frame(at, connection, "RESUMED", Fate::Delivered)
+        }
+
+        fn payload(
+            &mut self,
+            at: u64,
+            connection: u32,
+            from: Side,
+            op: Opcode,
+            t: Option<&'static str>,
+            d: Json,
+        ) -> &mut Self {
+            let saw = Seen::Frame {
+                connection,
+                from,
+                fate: Fate::Delivered,
+                op,
+                s: None,
+                t: t.map(Into::into),
+                d,
+                bytes: 0,
+            };
+            self.saw(at, saw)
         }
 
         fn rst(&mut self, at: u64, connection: u32, from: Side) -> &mut Self {
@@ -1190,5 +1312,44 @@ mod tests {
         assert_eq!(run.0.recovery(), Recovery::Living { since: t(7) });
         run.rst(8, 1, Side::Gateway);
         assert_eq!(run.0.recovery(), Recovery::Away);
+    }
+
+    #[test]
+    fn a_shard_that_is_there_twice_does_not_stand_for_another() {
+        let mut header = reset();
+        header.shards = 2;
+        let mut run = Run::new(&header);
+        run.accept(1, 1).login(1, 1, r#"{"shard":[0,2]}"#);
+        run.ready_of(2, 1, "a");
+        run.accept(2, 2).login(2, 2, r#"{"shard":[1,2]}"#);
+        run.ready_of(3, 2, "b");
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(3) });
+        run.rst(4, 2, Side::Gateway);
+        run.accept(5, 3)
+            .login(5, 3, r#"{"session_id":"a","seq":1}"#);
+        run.resumed(6, 3);
+        assert_eq!(run.0.recovery(), Recovery::Away, "shard 0 on #1 and on #3");
+        run.accept(7, 4)
+            .login(7, 4, r#"{"session_id":"b","seq":1}"#);
+        run.resumed(8, 4);
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(8) });
+    }
+
+    #[test]
+    fn a_program_has_as_many_shards_as_it_says() {
+        let mut header = program();
+        header.shards = 4;
+        let mut run = Run::new(&header);
+        run.accept(1, 1).login(1, 1, r#"{"intents":1}"#).ready(2, 1);
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(2) });
+        let mut run = Run::new(&header);
+        run.accept(1, 1)
+            .login(1, 1, r#"{"shard":[0,2]}"#)
+            .ready(2, 1);
+        assert_eq!(run.0.recovery(), Recovery::Away);
+        run.accept(1, 2)
+            .login(7, 2, r#"{"shard":[1,2]}"#)
+            .ready(8, 2);
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(8) });
     }
 }

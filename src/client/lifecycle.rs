@@ -8,6 +8,7 @@
 //! ```text
 //! Idle → Discovering → Waiting → Connecting → AwaitingHello → Identifying | Resuming → Ready
 //!             ↑___________↓↑__________________leave()_____________________|              |
+//!                      Queued (only a shard among others, before it connects for IDENTIFY)
 //!                                       any state → Stopping → Stopped
 //! ```
 //!
@@ -75,6 +76,10 @@ pub struct Lifecycle {
     gateway: Option<Gateway>,
     /// Before this no IDENTIFY may be sent.
     identify_from: Instant,
+    /// How many were sent.
+    identifies: u32,
+    /// Whether it waits to be admitted before it connects for one.
+    takes_turns: bool,
     backoff: Backoff,
     outbox: Outbox,
     timers: Timers,
@@ -94,6 +99,8 @@ enum State {
     Discovering { fetch: FetchId, errand: Errand },
     /// Between attempts.
     Waiting { errand: Errand },
+    /// Ready to connect for a new session; other shards may have to go first.
+    Queued,
     /// The upgrade is under way.
     Connecting {
         connection: ConnectionId,
@@ -203,19 +210,22 @@ enum Host {
 
 /// What is known of the main URL.
 #[derive(Debug)]
-struct Gateway {
+pub(super) struct Gateway {
     /// With the query.
     url: String,
     /// How many sessions may be started; `None` if nobody said.
-    starts: Option<Starts>,
+    pub(super) starts: Option<Starts>,
     /// Connections in a row that did not come to HELLO.
     misses: u32,
 }
 
+/// How many sessions may be started.
 #[derive(Debug, Clone, Copy)]
-struct Starts {
-    remaining: u64,
-    reset: Instant,
+pub(super) struct Starts {
+    pub(super) remaining: u64,
+    pub(super) reset: Instant,
+    /// How many within 5 s, each by a shard of another rate limit key; at least 1.
+    pub(super) concurrency: u32,
 }
 
 /// Who or what ended a connection.
@@ -366,6 +376,7 @@ impl State {
             Self::Idle => "idle",
             Self::Discovering { .. } => "asking for the gateway",
             Self::Waiting { .. } => "waiting to connect",
+            Self::Queued => "waiting for its turn",
             Self::Connecting { .. } => "connecting",
             Self::AwaitingHello { .. } => "waiting for HELLO",
             Self::Identifying { .. } => "waiting for READY",
@@ -387,6 +398,7 @@ impl State {
             Self::Idle
             | Self::Discovering { .. }
             | Self::Waiting { .. }
+            | Self::Queued
             | Self::Stopping { .. }
             | Self::Stopped => None,
         }
@@ -400,7 +412,11 @@ impl State {
             | Self::AwaitingHello { errand, .. } => errand.session(),
             Self::Resuming { ticket, .. } => Some(&ticket.ledger.session),
             Self::Ready { ledger, .. } => Some(&ledger.session),
-            Self::Idle | Self::Identifying { .. } | Self::Stopping { .. } | Self::Stopped => None,
+            Self::Idle
+            | Self::Queued
+            | Self::Identifying { .. }
+            | Self::Stopping { .. }
+            | Self::Stopped => None,
         }
     }
 
@@ -629,6 +645,8 @@ impl Lifecycle {
             drains: Vec::new(),
             gateway: None,
             identify_from: Instant::ZERO,
+            identifies: 0,
+            takes_turns: false,
             backoff: Backoff::new(config.backoff),
             outbox: Outbox::new(config.queue),
             timers: Timers::default(),
@@ -637,6 +655,66 @@ impl Lifecycle {
             outputs: VecDeque::new(),
             config,
         }
+    }
+
+    /// One that is a shard among others: before it connects for an IDENTIFY it waits until [`Self::admit`] says that it is its
+    /// turn, and whoever says so counts how many sessions may be started.
+    pub(super) fn among_others(config: Config, draw: Draw) -> Self {
+        Self {
+            takes_turns: true,
+            ..Self::new(config, draw)
+        }
+    }
+
+    /// Whether it waits for its turn.
+    pub(super) const fn is_queued(&self) -> bool {
+        matches!(self.state, State::Queued)
+    }
+
+    /// Whether its turn is on: it is under way to an IDENTIFY.
+    pub(super) const fn is_at_turn(&self) -> bool {
+        matches!(
+            self.state,
+            State::Connecting {
+                errand: Errand::Identify,
+                ..
+            } | State::AwaitingHello {
+                errand: Errand::Identify,
+                ..
+            }
+        )
+    }
+
+    /// Whether it is stopping, or has stopped.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(self.state, State::Stopping { .. } | State::Stopped)
+    }
+
+    /// Whether it has stopped.
+    pub(super) const fn has_stopped(&self) -> bool {
+        matches!(self.state, State::Stopped)
+    }
+
+    /// Before this nobody may send an IDENTIFY who shares its rate limit key.
+    pub(super) const fn identify_from(&self) -> Instant {
+        self.identify_from
+    }
+
+    /// How many IDENTIFYs it has sent.
+    pub(super) const fn identifies(&self) -> u32 {
+        self.identifies
+    }
+
+    /// It is its turn.
+    pub(super) fn admit(&mut self, now: Instant) {
+        debug_assert!(self.is_queued());
+        self.connect(now, Errand::Identify);
+    }
+
+    /// How many sessions may be started is no longer known: it asks again before it waits for its turn.
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        debug_assert!(self.is_queued());
+        self.discover(now, Errand::Identify);
     }
 
     fn standing(&self, connection: ConnectionId) -> Option<Standing> {
@@ -772,10 +850,15 @@ impl Lifecycle {
             );
             return self.discover(now, errand);
         }
+        if self.takes_turns && matches!(errand, Errand::Identify) {
+            self.state = State::Queued;
+            return;
+        }
         if let Errand::Identify = errand {
             if let Some(Starts {
                 remaining: 0,
                 reset,
+                ..
             }) = gateway.starts
             {
                 if reset <= now {
@@ -1191,6 +1274,7 @@ impl Lifecycle {
         self.state = match errand {
             Errand::Identify => {
                 self.identify_from = now + IDENTIFY_SPACING;
+                self.identifies += 1;
                 if let Some(Gateway {
                     starts: Some(starts),
                     ..
@@ -1471,6 +1555,7 @@ impl Lifecycle {
             State::Idle
             | State::Discovering { .. }
             | State::Waiting { .. }
+            | State::Queued
             | State::Stopping { .. }
             | State::Stopped => unreachable!("states without a connection"),
         };
@@ -1609,7 +1694,11 @@ fn gateway_url(url: &str, compress: Compression) -> Result<String, String> {
 }
 
 /// Reads the answer of `/gateway/bot`.
-fn read_gateway(now: Instant, body: &[u8], compress: Compression) -> Result<Gateway, String> {
+pub(super) fn read_gateway(
+    now: Instant,
+    body: &[u8],
+    compress: Compression,
+) -> Result<Gateway, String> {
     #[derive(Deserialize)]
     struct Body {
         url: String,
@@ -1620,6 +1709,7 @@ fn read_gateway(now: Instant, body: &[u8], compress: Compression) -> Result<Gate
         remaining: u64,
         /// In milliseconds.
         reset_after: u64,
+        max_concurrency: Option<u32>,
     }
     let body: Body = serde_json::from_slice(body).map_err(|why| why.to_string())?;
     let starts = body.session_start_limit.map(|limit| {
@@ -1630,6 +1720,7 @@ fn read_gateway(now: Instant, body: &[u8], compress: Compression) -> Result<Gate
         Starts {
             remaining: limit.remaining,
             reset: now + reset_after,
+            concurrency: limit.max_concurrency.unwrap_or(1).max(1),
         }
     });
     Ok(Gateway {

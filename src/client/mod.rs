@@ -3,7 +3,7 @@
 //! [`Lifecycle`] is the whole client as one machine without I/O: the engine feeds it inputs and the time and
 //! carries out what it asks for. Beside it stand what has no transitions of its own: [`backoff`] says how
 //! long to wait, [`outbox`] holds the commands that wait and counts what may be sent, [`inflate`] reads what is
-//! compressed. This file says how a client is set up and what it allows itself.
+//! compressed. [`Shards`] is a bot of several lifecycles. This file says how a client is set up and what it allows itself.
 //!
 //! Nothing here opens a socket, reads a clock or draws from anything but the stream it was given.
 
@@ -12,9 +12,11 @@ pub mod inflate;
 pub mod lifecycle;
 pub mod outbox;
 pub mod probe;
+pub mod shards;
 pub mod watched;
 
 pub use lifecycle::Lifecycle;
+pub use shards::Shards;
 
 use crate::expect::Allowances;
 use crate::protocol::{Compression, Intents, Properties, Shard, Token};

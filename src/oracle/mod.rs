@@ -656,6 +656,7 @@ impl Judge {
         connection.auths += 1;
         connection.shard = shard;
         connection.session = None;
+        self.outcomes.named(view, place);
         let serial = view.trail(shard).session;
         let within = delivery::reported_within(&view.shared);
         if let Some(session) = serial.and_then(|serial| view.session(serial)) {
@@ -678,6 +679,7 @@ impl Judge {
         connection.auths += 1;
         connection.shard = named.shard;
         connection.replayed = None;
+        self.outcomes.named(view, place);
         if let Some(serial) = named.session {
             view.carries(place, serial);
         }

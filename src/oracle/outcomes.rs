@@ -67,6 +67,18 @@ struct Pair {
     due: Instant,
 }
 
+impl Pair {
+    fn new(old: u32, new: u32, shared: &Shared) -> Self {
+        Self {
+            old,
+            new,
+            since: shared.now,
+            // The Close of the old one may be on its way.
+            due: shared.now + shared.slack(Duration::ZERO),
+        }
+    }
+}
+
 /// What is seen of outcomes as the run goes.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
@@ -343,18 +355,30 @@ impl Outcomes {
         }
         let is_held = |c: &&Connection| c.is_open() && c.life == shared.life && c.number != number;
         let held = view.connections.iter().filter(is_held);
-        if held.clone().count() < usize::try_from(shared.shards).unwrap_or(usize::MAX) {
+        // Of several shards it is not known yet which one has come.
+        if shared.shards == 1 {
+            let pairs = held.map(|old| Pair::new(old.number, number, shared));
+            self.pairs.extend(pairs);
+        }
+    }
+
+    /// A connection named its shard with its login: is that shard there already?
+    pub(super) fn named(&mut self, view: &View, place: usize) {
+        let shared = &view.shared;
+        if shared.shards == 1 || shared.presence != Presence::Running || shared.is_disputed() {
             return;
         }
-        for old in held {
-            self.pairs.push(Pair {
-                old: old.number,
-                new: number,
-                since: shared.now,
-                // The Close of the old one may be on its way.
-                due: shared.now + shared.slack(Duration::ZERO),
-            });
-        }
+        let new = &view.connections[place];
+        let is_same = |c: &&Connection| {
+            c.is_open()
+                && c.life == new.life
+                && c.number != new.number
+                && c.shard.is_some()
+                && c.shard == new.shard
+        };
+        let held = view.connections.iter().filter(is_same);
+        let pairs = held.map(|old| Pair::new(old.number, new.number, shared));
+        self.pairs.extend(pairs);
     }
 
     /// When the next pair is due.

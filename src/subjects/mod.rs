@@ -7,7 +7,7 @@
 pub mod carbon;
 pub mod program;
 
-use crate::client::{self, Discovery, Lifecycle};
+use crate::client::{self, Discovery, Lifecycle, Shards};
 use crate::expect::Allowances;
 use crate::machine::{Endpoints, Machine};
 use crate::protocol::{Compression, Token};
@@ -76,10 +76,11 @@ impl Subject {
                 Self::Program(_),
                 Need::Delivery | Need::Process | Need::Compression | Need::Shards,
             ) => true,
-            (Self::Machine(name), Need::Compression) => matches!(name, Name::Gwtool),
-            (Self::Machine(_), Need::Shards | Need::Process)
+            (Self::Machine(name), Need::Compression | Need::Shards) => {
+                matches!(name, Name::Gwtool)
+            }
             // A program's application has commands of its own.
-            | (Self::Program(_), Need::Commands) => false,
+            (Self::Machine(_), Need::Process) | (Self::Program(_), Need::Commands) => false,
         }
     }
 
@@ -146,7 +147,12 @@ impl Name {
         match self {
             Self::Gwtool => {
                 let config = client_config(Token::new(""), *settings);
-                config.allowances(interval)
+                let one = config.allowances(interval);
+                Allowances {
+                    // The last of those that may all have one rate limit key.
+                    identify: one.identify * settings.shards.max(1),
+                    ..one
+                }
             }
             Self::Carbon | Self::CarbonMended => carbon::allowances(interval),
         }
@@ -162,10 +168,11 @@ impl Name {
     ) -> Box<dyn Machine> {
         let orphan = match self {
             Self::Gwtool => {
-                return Box::new(Lifecycle::new(
-                    client_config(token.clone(), *settings),
-                    draw,
-                ));
+                let config = client_config(token.clone(), *settings);
+                return match settings.shards {
+                    0 | 1 => Box::new(Lifecycle::new(config, draw)),
+                    count => Box::new(Shards::new(&config, count, draw)),
+                };
             }
             Self::Carbon => Orphan::Kept,
             Self::CarbonMended => Orphan::Mended,

@@ -21,6 +21,7 @@ mod live;
 mod programs;
 mod rules;
 mod runs;
+mod shards;
 mod sound;
 mod stop;
 #[cfg(target_os = "linux")]

@@ -631,3 +631,41 @@ fn what_comes_again_and_again_is_counted() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[2].contains("#4 (and 3 more)"), "{}", told[2]);
 }
+
+/// Two shards, each with a session of its own, and #3 for shard 0 after so many milliseconds with #1 closed or not.
+fn two_shards(closes: bool) -> Tape {
+    let mut tape = Tape::new();
+    tape.header.shards = 2;
+    let identify = |shard: u32| {
+        format!(
+            r#"{{"token":"<token>","intents":513,"properties":{{"os":"","browser":"","device":""}},"shard":[{shard},2]}}"#
+        )
+    };
+    for (connection, shard, at, session) in [(1, 0, 0, "a"), (2, 1, 6_000, "b")] {
+        tape.accept(at, connection, Port::Main)
+            .hello(at + 10, connection)
+            .subject(at + 20, connection, 2, &identify(shard))
+            .ready(at + 30, connection, session);
+    }
+    if closes {
+        tape.close(20_000, 1, Side::Subject, 4900);
+    }
+    tape.accept(20_010, 3, Port::Resume)
+        .hello(20_020, 3)
+        .subject(
+            20_030,
+            3,
+            6,
+            r#"{"token":"<token>","session_id":"a","seq":1}"#,
+        );
+    tape
+}
+
+#[test]
+fn with_several_shards_double_is_two_connections_of_one() {
+    assert_eq!(
+        two_shards(false).found("double"),
+        ["double at 20.030s: #1 and #3 at once; expected to leave one before the next is opened"]
+    );
+    assert_eq!(two_shards(true).found("double"), [""; 0]);
+}
