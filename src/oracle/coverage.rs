@@ -178,7 +178,7 @@ pub struct Coverage {
 pub struct Exercised {
     /// In which states of the connection.
     pub states: BTreeSet<State>,
-    /// Under which actions: those in force, and the one that struck last.
+    /// Under which actions: those in force, and those that struck since the subject was last authenticated, the last at least.
     pub under: BTreeSet<&'static str>,
 }
 

@@ -578,8 +578,10 @@ pub(super) struct View {
     pub(super) trails: Vec<Trail>,
     pub(super) faults: Vec<Progress>,
     pub(super) strikes: Strikes,
-    /// The actions that are in force, and the one that struck last: a bit for each.
+    /// The actions that are in force, and those that struck since the subject was last authenticated; failing these, the one
+    /// that struck last. A bit for each.
     pub(super) under: u64,
+    recent: u64,
     last_struck: u64,
     /// The last instants at which an IDENTIFY was read, each with its shard.
     pub(super) identifies: VecDeque<(Instant, Option<u32>)>,
@@ -609,6 +611,7 @@ impl View {
             faults: header.schedule.iter().map(fault).collect(),
             strikes: Strikes::new(&header.schedule),
             under: 0,
+            recent: 0,
             last_struck: 0,
             identifies: VecDeque::new(),
             carried: VecDeque::new(),
@@ -632,12 +635,11 @@ impl View {
         place.map_or(State::None, |place| State::of(&self.connections[place]))
     }
 
-    /// Finds out which actions are in force; `last` is the bit of the one that struck last.
-    fn count_in_force(&mut self, last: u64) {
+    /// Finds out under which actions the subject is.
+    fn look_around(&mut self) {
         let in_force = self.faults.iter().filter(|fault| fault.is_in_force());
         let bits = in_force.map(|fault| self.strikes.bit(&fault.scheduled.fault.action));
-        self.under = bits.fold(last, |all, bit| all | bit);
-        self.last_struck = last;
+        self.under = bits.fold(self.recent, |all, bit| all | bit);
     }
 
     pub(super) fn session(&mut self, serial: u32) -> Option<&mut Session> {
@@ -712,6 +714,8 @@ impl View {
     /// The shard is authenticated.
     pub(super) fn up(&mut self, place: usize) {
         let now = self.shared.now;
+        self.recent = self.last_struck;
+        self.look_around();
         let connection = &mut self.connections[place];
         connection.auth = Auth::Up { at: now };
         connection.replayed = None;
@@ -736,7 +740,9 @@ impl View {
         let action = progress.scheduled.fault.action.clone();
         let state = self.state(connection);
         self.strikes.struck(&action, state);
-        self.count_in_force(self.strikes.bit(&action));
+        self.last_struck = self.strikes.bit(&action);
+        self.recent |= self.last_struck;
+        self.look_around();
         let progress = &self.faults[fault as usize];
         let DrawnFault { action, port, .. } = &progress.scheduled.fault;
         for one in &mut self.connections {
@@ -762,7 +768,7 @@ impl View {
         if let Some(progress) = self.faults.get_mut(fault as usize) {
             progress.is_healed = true;
         }
-        self.count_in_force(self.last_struck);
+        self.look_around();
     }
 
     /// Whether a fault that blocks the resume listener alone is at work.
