@@ -524,6 +524,11 @@ impl Injector {
                             size,
                         };
                         self.hit(fault, None, [strike]);
+                        // Without a place nothing stays in force that would end.
+                        if let Lasts::For(_) = lasts {
+                            let fault = self.faults[fault].number;
+                            self.strikes.push_back(Strike::Healed { fault });
+                        }
                     }
                     for number in scope {
                         let strike = momentary(&self.faults[fault].fault.action, number);

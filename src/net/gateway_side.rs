@@ -819,8 +819,20 @@ impl GatewaySide {
                     self.take_frame(now, number, &frame, bytes.len(), fate, to);
                 } else {
                     let kind = if is_binary { Kind::Binary } else { Kind::Text };
-                    let text = to.text(&shortened(&bytes));
-                    self.trace_message(now, number, Side::Subject, fate, kind, text, to);
+                    let spoilt = (self.connections.get_mut(&number))
+                        .is_some_and(|connection| std::mem::take(&mut connection.has_garbage));
+                    // A token with a flipped bit is still a token, and nobody would know it.
+                    let (seen, text) = if spoilt {
+                        let seen = if fate == Fate::Delivered {
+                            Fate::Spoilt
+                        } else {
+                            fate
+                        };
+                        (seen, String::new())
+                    } else {
+                        (fate, to.text(&shortened(&bytes)))
+                    };
+                    self.trace_message(now, number, Side::Subject, seen, kind, text, to);
                     if fate == Fate::Delivered {
                         self.gateway
                             .handle(now, Input::Garbage { connection: number });

@@ -41,6 +41,8 @@ struct Pending {
     is_due: bool,
     /// When the subject confirmed it with a RESUME.
     claimed: Option<Instant>,
+    /// The gateway sent it behind one with a higher number.
+    is_late: bool,
 }
 
 /// The dispatches of one session.
@@ -90,6 +92,7 @@ impl Ledger {
         } else if let Ok(place) = self.pending.binary_search_by_key(&dispatch.s, |p| p.s) {
             let known = &mut self.pending[place];
             (known.at, known.connection) = (dispatch.at, dispatch.connection);
+            known.is_late |= is_repeat;
         } else if is_repeat {
             if self.repeated.len() == REPEATED_MAX {
                 self.repeated.pop_front();
@@ -163,7 +166,7 @@ impl Ledger {
         self.delivered = before.max(Some(dispatch.s));
         self.delivered_at = now;
         match before {
-            Some(after) if after > dispatch.s => Report::OutOfOrder { after },
+            Some(after) if after > dispatch.s && !dispatch.is_late => Report::OutOfOrder { after },
             _ => Report::InOrder,
         }
     }
@@ -231,6 +234,7 @@ pub(super) fn sent(
         // A program reports numbers; what has none it cannot report.
         is_due: is_message && (number > 0 || !view.shared.sees_process),
         claimed: None,
+        is_late: false,
     };
     if let Some(session) = connection.session.and_then(|serial| view.session(serial)) {
         session.ledger.sent(dispatch, is_repeat);

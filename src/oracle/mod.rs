@@ -1259,6 +1259,11 @@ impl Judge {
                 from, fate, kind, ..
             } => match (from, kind) {
                 (Side::Subject, Kind::Pong) => robustness::ponged(connection, docket),
+                // It may have been the RESUME that the gateway could not read.
+                (Side::Subject, _) if *fate == Fate::Spoilt && connection.auth == Auth::None => {
+                    let at = view.shared.now;
+                    connection.auth = Auth::Resuming { at };
+                }
                 (Side::Gateway, kind) if fate.arrives() => {
                     heartbeat::heard(connection, view.shared.now);
                     match kind {

@@ -422,9 +422,7 @@ impl Gateway {
         self.log_in(connection, number, shard);
         self.send(connection, ready);
         self.send(connection, guild);
-        for (count, size) in std::mem::take(&mut self.floods) {
-            self.flood(number, count, size);
-        }
+        self.flood_late(number);
         if let Some(period) = self.traffic() {
             self.arm(TRAFFIC, number, now + period);
         }
@@ -472,6 +470,7 @@ impl Gateway {
                 self.outputs.extend(replay);
                 let resumed = self.session(number).resumed(payload::resumed());
                 self.send(connection, resumed);
+                self.flood_late(number);
             }
             Err(ReplayError::Ahead { .. }) => {
                 self.end_named(now, connection, number);
@@ -658,7 +657,7 @@ impl Gateway {
 
     fn on_flood(&mut self, connection: Option<u32>, count: u32, size: u32) {
         let sessions: Vec<u32> = match connection {
-            // Before its login a connection has no session, and gets what it waits for behind its READY.
+            // Before its login a connection has no session, and gets it behind its READY or RESUMED.
             Some(connection) => self.authenticated(connection).into_iter().collect(),
             None => self.sessions.keys().copied().collect(),
         };
@@ -666,6 +665,13 @@ impl Gateway {
             self.floods.push((count, size));
         }
         for number in sessions {
+            self.flood(number, count, size);
+        }
+    }
+
+    /// What was asked for while there was no session to have it.
+    fn flood_late(&mut self, number: u32) {
+        for (count, size) in std::mem::take(&mut self.floods) {
             self.flood(number, count, size);
         }
     }

@@ -121,6 +121,8 @@ pub(super) struct Connection {
     is_spoilt: bool,
     /// In how many bytes bits of the next payload are flipped, to the subject and to the gateway.
     corrupt: (u32, u32),
+    /// Of what has arrived bits were flipped, and it was not looked at yet.
+    pub(super) has_garbage: bool,
     /// A dispatch that waits for the next one to overtake it.
     pub(super) overtaken: Option<ServerFrame>,
     pub(super) stage: Stage,
@@ -149,6 +151,7 @@ impl Connection {
             has_lost_context: false,
             is_spoilt: false,
             corrupt: (0, 0),
+            has_garbage: false,
             overtaken: None,
             stage: Stage::Upgrading { parked: Vec::new() },
             hello_at: None,
@@ -222,6 +225,7 @@ impl Connection {
             // A client's bytes are masked by exclusive or, which a flipped bit passes.
             bytes[at] ^= NO_TEXT;
             flip(&mut bytes, at + 1, count - 1, draw);
+            self.has_garbage = true;
         }
         self.decoder.feed(&bytes);
     }
