@@ -858,7 +858,7 @@ impl Judge {
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
         if frame.fate == Fate::Injected {
             let connection = &mut self.view.connections[place];
-            robustness::odd(connection, &mut self.docket, now, frame.op);
+            robustness::odd_dispatch(connection, &mut self.docket, now, frame.d);
         }
     }
 
@@ -1070,8 +1070,8 @@ impl Judge {
         };
         let (now, connection) = (view.shared.now, &mut view.connections[place]);
         match &fault.scheduled.fault.action {
-            Action::Send { op, .. } if *op == Opcode::DISPATCH => {
-                robustness::odd(connection, &mut self.docket, now, Opcode::DISPATCH);
+            Action::Send { op, d, .. } if *op == Opcode::DISPATCH => {
+                robustness::odd_dispatch(connection, &mut self.docket, now, d);
             }
             Action::Fragment {
                 layer: Layer::Websocket,

@@ -4,8 +4,8 @@
 
 use super::docket::Docket;
 use super::rules::Rule;
-use super::view::{Connection, Due, ODDITY, Shared};
-use crate::protocol::Opcode;
+use super::view::{Connection, Due, ODDITY, Shared, Trouble};
+use crate::protocol::{Json, Opcode};
 use crate::time::{Duration, Instant, show};
 
 /// How long a pong may take.
@@ -21,6 +21,20 @@ pub(super) fn odd(connection: &mut Connection, docket: &mut Docket, now: Instant
     };
     if connection.is_open() && connection.oddity.is_none() {
         connection.oddity = Some((now, rule));
+    }
+}
+
+/// The schedule sent a dispatch: an event that nobody knows is to be ignored, while one without a payload cannot be read.
+pub(super) fn odd_dispatch(
+    connection: &mut Connection,
+    docket: &mut Docket,
+    now: Instant,
+    d: &Json,
+) {
+    if d.get().trim() == "null" {
+        connection.trouble = connection.trouble.or(Some((now, Trouble::Nonsense)));
+    } else {
+        odd(connection, docket, now, Opcode::DISPATCH);
     }
 }
 

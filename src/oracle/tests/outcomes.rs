@@ -1,8 +1,8 @@
 //! Outcomes, expectations and the verdict.
 
-use super::tape::{LOST, OVER, Tape, line, ms};
+use super::tape::{LOST, OVER, Tape, json, line, ms};
 use crate::expect::{Ends, Expected};
-use crate::fault::{Act, Action, Count, Direction, Event, Port};
+use crate::fault::{Act, Action, Count, Direction, Event, Port, SentSeq};
 use crate::oracle::{Effect, FindingKind, Verdict};
 use crate::protocol::Opcode;
 use crate::time::Duration;
@@ -668,4 +668,24 @@ fn with_several_shards_double_is_two_connections_of_one() {
         ["double at 20.030s: #1 and #3 at once; expected to leave one before the next is opened"]
     );
     assert_eq!(two_shards(true).found("double"), [""; 0]);
+}
+
+/// What the schedule sends in the gateway's name: an event that nobody knows is ignored, one without a payload is none.
+#[test]
+fn an_event_without_a_payload_is_no_unknown_event() {
+    let leaves_after = |d: &'static str| {
+        let mut tape = Tape::steady();
+        let (t, d) = (Some("SOMETHING_NEW"), json(d));
+        let send = Action::Send {
+            op: Opcode::DISPATCH,
+            d,
+            s: SentSeq::Usual,
+            t: t.map(Into::into),
+        };
+        let fault = tape.fault(send);
+        tape.struck(LOST, fault, 1).leave(LOST + 5, 1, 4000);
+        tape.back(LOST + 100, 2, Port::Resume, 4);
+        tape.found("robustness/Z2").len()
+    };
+    assert_eq!((leaves_after("{}"), leaves_after("null")), (1, 0));
 }

@@ -832,3 +832,68 @@ fn a_blackholed_program_that_leaves_is_not_early() {
     });
     assert_eq!(failing(&tape), NOTHING);
 }
+
+/// Its one session is lost, and the next one is more than there were.
+fn overdrawn(asks: bool, then: impl FnOnce(&mut Tape)) -> Tape {
+    self::then(|t| {
+        t.header.identify_limit.starts = 1;
+        if asks {
+            let (path, status) = ("/api/v10/gateway/bot".to_owned(), 200);
+            let method = "GET".to_owned();
+            let by_fault = false;
+            t.see(
+                5,
+                Seen::Request {
+                    method,
+                    path,
+                    status,
+                    by_fault,
+                },
+            );
+        }
+        t.closed(LOST, 1, 4009);
+        t.accept(LOST + 100, 2, Port::Main).hello(LOST + 131, 2);
+        t.subject(LOST + 151, 2, 2, r#"{"token":"<token>","intents":513,"properties":{"os":"a","browser":"b","device":"c"}}"#);
+        t.closed(LOST + 152, 2, 4004);
+        then(t);
+    })
+}
+
+#[test]
+fn who_never_asked_how_many_sessions_are_left_is_not_judged_once_they_are_used_up() {
+    let exits = |t: &mut Tape| {
+        stderr(t, LOST + 160, "closed with 4004");
+        exited(t, LOST + 200, 1, CODE_0);
+    };
+    for then in [exits as fn(&mut Tape), |_| {}] {
+        let judgement = overdrawn(false, then).judged();
+        assert_eq!(
+            judgement.verdict,
+            Verdict::NotJudged,
+            "{:?}",
+            judgement.findings
+        );
+        assert!(
+            judgement.reasons[0].contains("never asked"),
+            "{:?}",
+            judgement.reasons
+        );
+        assert_eq!(failing(&overdrawn(true, then)), ["identify/I6"]);
+    }
+}
+
+#[test]
+fn a_program_that_ends_as_a_fatal_code_demands_has_not_given_up() {
+    let tape = then(|t| {
+        t.closed(LOST, 1, 4013);
+        stderr(t, LOST + 10, "closed with 4013: invalid intents");
+        exited(t, LOST + 20, 1, CODE_0);
+    });
+    assert_eq!(failing(&tape), NOTHING);
+    let judgement = tape.judged();
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    assert_eq!(
+        judgement.reasons[0],
+        "the gateway closed with 4013 (invalid intents)"
+    );
+}
