@@ -405,6 +405,13 @@ impl Judge {
                 late.effect = late.effect.max(Effect::Shown);
             }
         }
+        if verdict::is_untouched(&self.view.faults) {
+            // What a scenario expects, it expects of those whom its faults strike.
+            let expected = |f: &&mut Finding| f.kind == FindingKind::Expectation;
+            for finding in findings.iter_mut().filter(expected) {
+                finding.effect = Effect::Note;
+            }
+        }
         for finding in findings.iter_mut().filter(|f| f.effect != Effect::Note) {
             let known = self.known.iter().find(|(id, _)| *id == finding.id);
             finding.accepted = known.map(|(_, why)| why.clone());

@@ -38,13 +38,18 @@ pub(super) fn weigh(
     if !reasons.is_empty() {
         return (Verdict::Inconclusive, reasons);
     }
-    let is_spared = |f: &Progress| f.scheduled.is_skipped || f.scheduled.fault.optional.is_some();
-    let nothing_struck = !faults.iter().any(|fault| fault.has_struck);
-    if !faults.is_empty() && nothing_struck && faults.iter().all(is_spared) {
+    if is_untouched(faults) {
         let reason = "nothing struck, and nothing had to".to_owned();
         return (Verdict::NotJudged, vec![reason]);
     }
     (Verdict::Conforms, Vec::new())
+}
+
+/// Whether the schedule had nothing to do with this subject: nothing struck, and nothing had to.
+pub(super) fn is_untouched(faults: &[Progress]) -> bool {
+    let is_spared = |f: &Progress| f.scheduled.is_skipped || f.scheduled.fault.optional.is_some();
+    let has_struck = faults.iter().any(|fault| fault.has_struck);
+    !faults.is_empty() && !has_struck && faults.iter().all(is_spared)
 }
 
 /// Whether a fault should have struck and did not.

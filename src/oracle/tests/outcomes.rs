@@ -689,3 +689,20 @@ fn an_event_without_a_payload_is_no_unknown_event() {
     };
     assert_eq!((leaves_after("{}"), leaves_after("null")), (1, 0));
 }
+
+/// A fault of a compressed stream, say, and a subject that asks for no compression.
+#[test]
+fn a_subject_that_nothing_could_strike_need_not_do_what_the_scenario_expects() {
+    let tape = |is_optional: bool| {
+        let mut tape = Tape::conforming();
+        tape.header.expect.resumes = Some(Expected::Range(Count::exactly(7)));
+        tape.fault(Action::LoseContext);
+        let scheduled = tape.header.schedule.last_mut().expect("it was added");
+        scheduled.fault.optional = is_optional.then(|| "no compression".to_owned());
+        tape.judged()
+    };
+    let optional = tape(true);
+    assert_eq!(optional.verdict, Verdict::NotJudged);
+    assert!(optional.findings.iter().all(|f| f.effect == Effect::Note));
+    assert_eq!(tape(false).verdict, Verdict::Violates);
+}

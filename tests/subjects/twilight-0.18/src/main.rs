@@ -46,7 +46,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Some(Ok(_)) => {}
             Some(Err(source)) => {
                 tracing::warn!(?source, "failed to receive event");
-                if stopping && is_between_attempts(&shard) {
+                // Whatever it was, there is nothing left to wait for.
+                if stopping {
                     return Ok(());
                 }
             }
