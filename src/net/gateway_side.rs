@@ -397,7 +397,7 @@ impl GatewaySide {
         match chunk {
             Chunk::Bytes(bytes) => {
                 if let Some(connection) = self.connections.get_mut(&number) {
-                    connection.feed(bytes, &mut self.draw);
+                    connection.decoder.feed(&bytes);
                 }
                 self.decode(now, number, fate, to);
             }
@@ -548,7 +548,7 @@ impl GatewaySide {
                 } else {
                     let kind = if is_binary { Kind::Binary } else { Kind::Text };
                     let spoilt = (self.connections.get_mut(&number))
-                        .is_some_and(|connection| std::mem::take(&mut connection.has_garbage));
+                        .is_some_and(|connection| connection.decoder.take_spoilt());
                     // A token with a flipped bit is still a token, and nobody would know it.
                     let (seen, text) = if spoilt {
                         let seen = if fate == Fate::Delivered {

@@ -109,7 +109,7 @@ impl GatewaySide {
                 count,
             } => {
                 if let Some(connection) = self.connections.get_mut(&connection) {
-                    connection.corrupt(direction, count);
+                    connection.corrupt(direction, count, &mut self.draw);
                 }
             }
             Strike::LoseContext { connection } => {
