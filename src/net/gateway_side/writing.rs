@@ -113,14 +113,7 @@ impl GatewaySide {
             | faults::Fate::Truncate
             | faults::Fate::Answer(_)
             | faults::Fate::Refuse(_) => {
-                let is_dispatch = event_of(&frame) == Some(Event::Dispatch);
                 self.write_frame(now, number, &frame, Fate::Delivered, dress, to);
-                if is_dispatch
-                    && let Some(connection) = self.connections.get_mut(&number)
-                    && let Some(frame) = connection.overtaken.take()
-                {
-                    self.write_frame(now, number, &frame, Fate::Delivered, Dress::USUAL, to);
-                }
             }
         }
     }
@@ -136,7 +129,8 @@ impl GatewaySide {
         connection.hello_at.filter(|at| *at >= now)
     }
 
-    /// Traces a frame and writes it, unless the connection is silent or takes no more.
+    /// Traces a frame and writes it, unless the connection is silent or takes no more. Behind a dispatch goes the one that has
+    /// waited to change places with it.
     pub(super) fn write_frame(
         &mut self,
         now: Instant,
@@ -152,6 +146,8 @@ impl GatewaySide {
         if !connection.takes(fate) {
             return;
         }
+        let is_next = |_: &mut _| fate == Fate::Delivered && is_dispatch(frame);
+        let overtaken = connection.overtaken.take_if(is_next);
         let fate = if connection.outbound.is_silent() {
             Fate::Swallowed
         } else if connection.spoils(dress.cut) {
@@ -167,6 +163,9 @@ impl GatewaySide {
             let mut bytes = std::mem::take(&mut self.spare);
             connection.carry(&mut bytes, &self.encoded, dress.cut, &mut self.draw);
             self.write(now, number, bytes);
+        }
+        if let Some(frame) = overtaken {
+            self.write_frame(now, number, &frame, Fate::Delivered, Dress::USUAL, to);
         }
     }
 
@@ -421,6 +420,11 @@ fn dressed(met: faults::Fate) -> (faults::Fate, Dress) {
         met => return (met, Dress::USUAL),
     };
     (faults::Fate::Deliver, Dress { cut, pad })
+}
+
+/// Whether it is of the kind that changes places.
+fn is_dispatch(frame: &ServerFrame) -> bool {
+    event_of(frame) == Some(Event::Dispatch)
 }
 
 /// What a frame of the gateway's is to a trigger.
