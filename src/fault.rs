@@ -196,7 +196,7 @@ words! {
         Freeze = "freeze",
         /// It goes on.
         Thaw = "thaw",
-        /// It is dropped, its sockets with it.
+        /// It is dropped, its sockets with it; nothing is started in its place before a start says so.
         Kill = "kill",
         /// Its application sends commands.
         Send = "send",
@@ -522,7 +522,7 @@ pub enum Action<T> {
     Eof,
     /// Connects are refused while the port stays reserved.
     Refuse,
-    /// Connections are accepted and reset at once.
+    /// Connections are accepted and reset at once. A REST request is no connection: it is answered as ever.
     AcceptReset,
     /// The gateway accepts and falls silent, heartbeats un-ACKed.
     Stall {

@@ -4,6 +4,7 @@
 //! gateway's end works on frames. It is deliberately not the library that the client's end runs on: one library's mistake
 //! would cancel itself.
 
+use crate::seed::Draw;
 use bytes::{Buf as _, BytesMut};
 use std::fmt::Write as _;
 use std::io::Cursor;
@@ -59,12 +60,27 @@ pub(super) struct Decoder {
     unread: BytesMut,
     /// The fragments of a message so far, and whether it is binary.
     fragments: Option<(Vec<u8>, bool)>,
+    /// In how many bytes bits of the next message are flipped, and what says in which.
+    spoiling: Option<(u32, Draw)>,
+    /// Bits of a message were flipped, and nobody has asked yet.
+    has_spoilt: bool,
 }
 
 impl Decoder {
     /// Takes bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
+    }
+
+    /// Flips bits of the next message in as many bytes of its first frame, wherever the pieces end in which it comes.
+    pub(super) fn spoil(&mut self, count: u32, draw: Draw) {
+        let before = self.spoiling.take().map_or(0, |(count, _)| count);
+        self.spoiling = Some((before.saturating_add(count), draw));
+    }
+
+    /// Whether bits of a message were flipped since this was last asked.
+    pub(super) fn take_spoilt(&mut self) -> bool {
+        std::mem::take(&mut self.has_spoilt)
     }
 
     /// What was not read never will be.
@@ -141,6 +157,14 @@ impl Decoder {
             let mut payload = self.unread.split_to(length);
             for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
                 *byte ^= key;
+            }
+            if let OpCode::Data(Data::Text | Data::Binary) = header.opcode
+                && !payload.is_empty()
+                && let Some((count, mut draw)) = self.spoiling.take()
+            {
+                payload[0] ^= NO_TEXT;
+                flip(&mut payload[1..], count.saturating_sub(1), &mut draw);
+                self.has_spoilt = true;
             }
             match (header.opcode, self.fragments.take()) {
                 (OpCode::Control(_), _) if !header.is_final || length as u64 > CONTROL_MAX => {
@@ -269,12 +293,18 @@ pub(super) fn fragments(to: &mut Vec<u8>, opening: Opening, payload: &[u8], coun
     }
 }
 
-/// Where in some bytes of a client's the payload of a message begins, if they begin with one and its payload with them.
-pub(super) fn payload_at(bytes: &[u8]) -> Option<usize> {
-    let (header, length) = FrameHeader::parse(&mut Cursor::new(bytes)).ok()??;
-    let is_message = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
-    let at = header.len(length);
-    (is_message && length > 0 && at < bytes.len()).then_some(at)
+/// The bit by which text is no UTF-8 any more: no byte of JSON's own has it.
+pub(super) const NO_TEXT: u8 = 0x80;
+
+/// Flips that bit in as many bytes, which may be the same ones.
+pub(super) fn flip(bytes: &mut [u8], count: u32, draw: &mut Draw) {
+    if bytes.is_empty() {
+        return;
+    }
+    for _ in 0..count {
+        let place = usize::try_from(draw.below(bytes.len() as u64));
+        bytes[place.expect("it is below a length")] ^= NO_TEXT;
+    }
 }
 
 /// Appends a Close frame. A reason needs a code and is cut to what fits.
@@ -309,6 +339,7 @@ pub(super) fn http_response(status: u16, headers: &[(String, String)], body: &st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::{Seed, Stream};
 
     /// Frames as RFC 6455, 5.7 gives them, masked with 37 fa 21 3d.
     const HELLO: [u8; 11] = [
@@ -417,11 +448,36 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_of_a_message_is_found_and_that_of_a_control_frame_is_not() {
-        assert_eq!(payload_at(&HELLO), Some(6));
-        assert_eq!(payload_at(&HELLO[..6]), None, "it is not there yet");
-        assert_eq!(payload_at(&masked(0x88, b"\x0f\xa0")), None);
-        assert_eq!(payload_at(&masked(0x81, b"")), None);
+    fn bits_are_flipped_in_the_next_message_and_in_nothing_else_however_it_is_cut() {
+        let text = br#"{"op":1,"d":null}"#;
+        let mut bytes = masked(0x89, b"ping");
+        bytes.extend(masked(0x81, text));
+        bytes.extend(masked(0x81, text));
+        for size in [1, 7, bytes.len()] {
+            let mut decoder = Decoder::default();
+            for count in [1, 8] {
+                decoder.spoil(count, Seed(1).stream(Stream::Bytes));
+            }
+            for piece in bytes.chunks(size) {
+                decoder.feed(piece);
+            }
+            assert_eq!(decoder.next(), Some(Unit::Ping(b"ping".to_vec())));
+            assert!(!decoder.take_spoilt());
+            let Some(Unit::Message { bytes: spoilt, .. }) = decoder.next() else {
+                panic!("a message, however spoilt");
+            };
+            assert!(decoder.take_spoilt());
+            assert_eq!(spoilt.len(), text.len());
+            assert_eq!(spoilt[0], text[0] ^ NO_TEXT);
+            let flipped = spoilt.iter().zip(text).filter(|(a, b)| a != b).count();
+            assert!((2..=9).contains(&flipped), "{flipped}");
+            let whole = Unit::Message {
+                bytes: text.to_vec(),
+                is_binary: false,
+            };
+            assert_eq!(decoder.next(), Some(whole));
+            assert!(!decoder.take_spoilt());
+        }
     }
 
     #[test]

@@ -33,6 +33,11 @@ const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER_MAX: usize = 256 * 1024;
 /// How much of a refused upgrade's body is handed to the machine.
 const BODY_MAX: usize = 4096;
+/// How many connections that are over are remembered. The most shards that a scenario may have are 1024, and each may have a
+/// few that drain.
+const ENDED_MAX: usize = 4 * 1024;
+/// How many accepts may be seen before their connects are: one for each of as many shards.
+const ACCEPTED_MAX: usize = 1024;
 
 /// A connect under way: TCP, and TLS where the URL says so.
 pub(super) type Dial = Pin<Box<dyn Future<Output = Result<Transport, End>>>>;
@@ -81,8 +86,8 @@ pub(super) struct SubjectSide {
     timers: Timers,
     wants: VecDeque<Want>,
     queue: Arc<Queue>,
-    /// Numbers of connections that are over; a machine may deliver what it had read of them.
-    numbers: BTreeMap<ConnectionId, u32>,
+    /// Numbers of connections that are over, in the order in which they ended; a machine may deliver what it had read of them.
+    numbers: VecDeque<(ConnectionId, u32)>,
     /// Accepted connections whose connect was not seen to succeed yet, the newest first.
     accepted: Vec<(SocketAddr, u32)>,
     life: Life,
@@ -127,7 +132,7 @@ impl SubjectSide {
             timers: Timers::default(),
             wants: VecDeque::new(),
             queue,
-            numbers: BTreeMap::new(),
+            numbers: VecDeque::new(),
             accepted: Vec::new(),
             life: Life::Idle,
             thawed: Instant::ZERO,
@@ -237,12 +242,9 @@ impl SubjectSide {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.local = transport.local_addr();
             let here = connection.local;
-            let accepted = self
-                .accepted
-                .iter()
-                .find(|(address, _)| Some(*address) == here);
-            if let Some((_, number)) = accepted {
-                connection.number = Some(*number);
+            let mut accepted = self.accepted.iter();
+            if let Some(place) = accepted.position(|(address, _)| Some(*address) == here) {
+                connection.number = Some(self.accepted.remove(place).1);
             }
             let config = WebSocketConfig::default()
                 .read_buffer_size(READ_BUFFER)
@@ -263,8 +265,8 @@ impl SubjectSide {
         if let Some(connection) = connections.find(|connection| connection.local == Some(from)) {
             connection.number = Some(number);
         } else {
-            // The accept was seen before the connect: as many as can be under way at once.
-            self.accepted.truncate(15);
+            // The accept was seen before the connect.
+            self.accepted.truncate(ACCEPTED_MAX - 1);
             self.accepted.insert(0, (from, number));
         }
     }
@@ -376,14 +378,24 @@ impl SubjectSide {
             ..
         }) = self.connections.remove(&id)
         {
-            self.numbers.insert(id, number);
-            // The machine has at most a few connections that drain: older ones are of no interest.
-            while self.numbers.len() > 16 {
-                self.numbers.pop_first();
+            if self.numbers.len() == ENDED_MAX {
+                self.numbers.pop_front();
             }
+            self.numbers.push_back((id, number));
         }
         self.draining.retain(|(_, other)| *other != id);
         self.wants.push_back(Want::Dropped(id));
+    }
+
+    /// The number of a connection, which may be over.
+    fn number_of(&self, id: ConnectionId) -> Option<u32> {
+        if let Some(connection) = self.connections.get(&id) {
+            return connection.number;
+        }
+        let mut ended = self.numbers.iter().rev();
+        ended
+            .find(|(known, _)| *known == id)
+            .map(|(_, number)| *number)
     }
 
     // ---- Outputs ------------------------------------------------------------------------------------------------------
@@ -395,12 +407,7 @@ impl SubjectSide {
         {
             match output {
                 Output::Deliver { connection, seq } => {
-                    let number = self
-                        .connections
-                        .get(&connection)
-                        .and_then(|connection| connection.number)
-                        .or_else(|| self.numbers.get(&connection).copied());
-                    if let Some(connection) = number {
+                    if let Some(connection) = self.number_of(connection) {
                         to.record(
                             now,
                             Seen::Delivered(Delivery::Sequence { connection, s: seq }),

@@ -819,9 +819,12 @@ impl Judge {
         match frame.t {
             Some("READY") => {
                 if let (Ok(ready), Some(s)) = (frame.d.read::<Ready<'_>>(), frame.s) {
-                    self.view.ready(place, &ready.session_id, s);
-                    self.view.up(place);
-                    self.attempts.succeeded();
+                    if self.view.ready(place, &ready.session_id, s) {
+                        self.view.up(place);
+                        self.attempts.succeeded();
+                    } else {
+                        self.view.connections[place].auth = Auth::Up { at: now };
+                    }
                 }
             }
             Some("RESUMED") => {

@@ -26,9 +26,9 @@ const ROUND_TRIP: Duration = Duration::from_millis(100);
 const PROGRAM_LATE: Duration = Duration::from_millis(500);
 /// The end of a process is seen this much later than the end of its connections, or earlier.
 pub(super) const DEATH_SHOWS_WITHIN: Duration = Duration::from_secs(2);
-/// Old sessions that are remembered, to tell when a subject goes back to one of them.
+/// Old sessions that are remembered besides each shard's own, to tell when a subject goes back to one of them.
 const SESSIONS_MAX: usize = 16;
-/// Connections that are remembered though one end never ended them.
+/// Connections that are remembered besides each shard's own though one end never ended them.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Whether the subject is one to be judged.
@@ -451,6 +451,8 @@ pub(super) struct Session {
     pub(super) serial: u32,
     pub(super) id: String,
     pub(super) shard: Option<u32>,
+    /// On which connection it began.
+    connection: u32,
     /// The number of its READY.
     pub(super) first: u64,
     /// The highest number on its way to the subject.
@@ -474,11 +476,19 @@ pub(super) struct Session {
 const SETTLE: Duration = Duration::from_secs(1);
 
 impl Session {
-    fn new(serial: u32, id: String, shard: Option<u32>, first: u64, now: Instant) -> Self {
+    /// One that began on a connection with a READY of that number.
+    fn new(
+        serial: u32,
+        id: String,
+        shard: Option<u32>,
+        (connection, first): (u32, u64),
+        now: Instant,
+    ) -> Self {
         Self {
             serial,
             id,
             shard,
+            connection,
             first,
             highest: first,
             settled: [(now, 0), (now, first)],
@@ -674,10 +684,11 @@ impl View {
     pub(super) fn carries(&mut self, place: usize, serial: u32) {
         let connection = &mut self.connections[place];
         connection.session = Some(serial);
-        if self.carried.len() == CONNECTIONS_MAX {
+        let number = connection.number;
+        if self.carried.len() >= self.with_shards(CONNECTIONS_MAX) {
             self.carried.pop_front();
         }
-        self.carried.push_back((connection.number, serial));
+        self.carried.push_back((number, serial));
     }
 
     /// The session that a connection carried last, which may be over by now.
@@ -687,28 +698,50 @@ impl View {
         self.session(serial)
     }
 
-    /// A READY names a new session.
-    pub(super) fn ready(&mut self, place: usize, id: &str, s: u64) {
+    /// That many, and a few for each shard.
+    fn with_shards(&self, count: usize) -> usize {
+        count + 4 * usize::try_from(self.shared.shards).unwrap_or(count)
+    }
+
+    /// A READY names a new session. Says whether it is the one that the shard has from here on: an IDENTIFY that was held back
+    /// may be answered on a connection that the subject has given up for a later one, and there nobody reads it.
+    pub(super) fn ready(&mut self, place: usize, id: &str, s: u64) -> bool {
         let now = self.shared.now;
-        let shard = self.connections[place].shard;
+        let connection = &self.connections[place];
+        let (number, shard, was_left) = (
+            connection.number,
+            connection.shard,
+            connection.left.is_some(),
+        );
         let serial = self.serials;
         self.serials += 1;
         let within = reported_within(&self.shared);
-        let old = self.trail(shard).session.replace(serial);
-        if let Some(old) = old.and_then(|old| self.session(old)) {
-            old.dead.get_or_insert(Dead::Replaced);
-            old.ledger.abandon(now, within);
+        let old = self.trail(shard).session;
+        let old = old.and_then(|old| self.session(old));
+        let is_latest = !(was_left && old.as_ref().is_some_and(|old| old.connection > number));
+        if is_latest {
+            if let Some(old) = old {
+                old.dead.get_or_insert(Dead::Replaced);
+                old.ledger.abandon(now, within);
+            }
+            self.trail(shard).session = Some(serial);
         }
-        if self.sessions.len() == SESSIONS_MAX {
-            self.sessions.remove(0);
+        if self.sessions.len() >= self.with_shards(SESSIONS_MAX) {
+            // Of several shards one may keep its session for as long as others need a dozen.
+            let dead = self.sessions.iter().position(|s| s.dead.is_some());
+            self.sessions.remove(dead.unwrap_or(0));
         }
-        self.sessions
-            .push(Session::new(serial, id.to_owned(), shard, s, now));
+        let mut session = Session::new(serial, id.to_owned(), shard, (number, s), now);
+        if !is_latest {
+            session.ledger.forget();
+        }
+        self.sessions.push(session);
         self.carries(place, serial);
         if self.shared.sees_process {
             // Whatever a program had kept from before, this is the one to go back to.
             self.shared.with_session = false;
         }
+        is_latest
     }
 
     /// The shard is authenticated.
@@ -860,8 +893,9 @@ impl View {
     }
 
     pub(super) fn accepted(&mut self, number: u32, port: Port) -> usize {
-        if self.connections.len() == CONNECTIONS_MAX {
-            self.connections.remove(0);
+        if self.connections.len() >= self.with_shards(CONNECTIONS_MAX) {
+            let ended = self.connections.iter().position(|c| !c.is_open());
+            self.connections.remove(ended.unwrap_or(0));
         }
         let mut connection = Connection::new(number, port, &self.shared);
         for progress in &self.faults {

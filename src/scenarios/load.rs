@@ -658,6 +658,9 @@ impl Loader {
         };
         let scope = read.scope();
         let port = read.word("port").and_then(Port::from_word);
+        if let (Some(Action::AcceptReset), Some(Port::Rest)) = (&action, port) {
+            read.refuse_at_rest();
+        }
         let shard = read.shard(shards);
         let optional = read.reason();
         let group = read.text("group");
@@ -900,6 +903,31 @@ impl Reader<'_, '_> {
                 &node.span,
                 "the subject is not started again, and the run is to end recovered",
                 "add `ends = \"stopped\"`, or a fault with `do = \"subject\"` and `act = \"start\"`",
+            );
+        }
+    }
+
+    /// Notes that REST knows no connections that could be accepted and reset: a request is answered, or its connect is refused.
+    fn refuse_at_rest(&mut self) {
+        if let Some((_, node)) = self.get("port") {
+            let hint = "use `rest` with a status, or `refuse`";
+            let message = format!("`{}` cannot strike on port `{}`", self.what, Port::Rest);
+            self.wrong(&node.span, message, hint);
+        }
+    }
+
+    /// Notes that a flood is more than a run should hold in memory.
+    fn check_flood(&mut self, count: u32, size: u32) {
+        let bytes = u64::from(count) * u64::from(size);
+        if bytes > schema::SIZE_MAX
+            && let Some((_, node)) = self.get("size")
+        {
+            let most = schema::SIZE_MAX;
+            let message = format!("`count` times `size` is more than {most} bytes: {bytes}");
+            self.wrong(
+                &node.span,
+                message,
+                "send fewer dispatches, or smaller ones",
             );
         }
     }
@@ -1195,10 +1223,14 @@ impl Reader<'_, '_> {
             "skip-seq" => Action::SkipSeq {
                 count: self.small("count")?,
             },
-            "flood" => Action::Flood {
-                count: self.small("count")?,
-                size: self.small("size").unwrap_or(0),
-            },
+            "flood" => {
+                let (count, size) = (self.small("count"), self.small("size").unwrap_or(0));
+                self.check_flood(count.unwrap_or(0), size);
+                Action::Flood {
+                    count: count?,
+                    size,
+                }
+            }
             "hello" => {
                 self.check_event(trigger, &[Event::Accept, Event::Upgrade, Event::Hello]);
                 Action::Hello {

@@ -567,7 +567,7 @@ pub(super) const ACTIONS: &[Parameters] = &[
     action("refuse", "connects are refused", &[]),
     action(
         "accept-reset",
-        "connections are accepted and reset at once",
+        "connections are accepted and reset at once; REST goes on",
         &[],
     ),
     action(
@@ -702,7 +702,7 @@ pub(super) const ACTIONS: &[Parameters] = &[
                     min: 0,
                     max: SIZE_MAX,
                 },
-                "about how many bytes each payload has; default those of a message",
+                "about how many bytes each payload has; default those of a message. All together have no more than one may have",
             ),
         ],
     ),
@@ -766,7 +766,11 @@ pub(super) const ACTIONS: &[Parameters] = &[
         "subject",
         "something is done to the subject itself",
         &[
-            required("act", Kind::Word(Act::WORDS), "what"),
+            required(
+                "act",
+                Kind::Word(Act::WORDS),
+                "what; after `kill` nothing runs until a `start`",
+            ),
             key(
                 "session",
                 Kind::Word(Kept::WORDS),
@@ -945,8 +949,8 @@ fn schema_of(kind: Kind) -> Value {
     }
 }
 
-/// The most bytes that a schedule may make up for one payload: eight times the READY of PROTOCOL's Z4.
-const SIZE_MAX: u64 = 64 << 20;
+/// The most bytes that a schedule may make up for one payload, or for all of one flood: eight times the READY of PROTOCOL's Z4.
+pub(super) const SIZE_MAX: u64 = 64 << 20;
 /// How long a recovery may take beyond the subject's allowances unless a scenario says otherwise, in I.
 pub(super) const RECOVER_WITHIN: u64 = 3;
 /// What a gateway that stops reading still takes, unless a scenario says otherwise.

@@ -15,7 +15,8 @@ pub struct Refused {
     pub reason: &'static str,
 }
 
-/// Reads the query of an upgrade's path: its transport compression, so never [`Compression::Payload`]. Of a parameter that is given twice the last one counts, but both have to be right.
+/// Reads the query of an upgrade's path: its transport compression, so never [`Compression::Payload`]. Of a parameter that is
+/// given twice the last one counts, but both have to be right.
 pub fn read(path: &str) -> Result<Compression, Refused> {
     let refused = |code, reason| Err(Refused { code, reason });
     let mut compression = Compression::None;

@@ -1,9 +1,13 @@
 //! What the engine once did wrong, each found by a schedule that nobody had written by hand.
 
-use crate::lab::{count, transcript, virtual_run};
+use crate::lab::{count, plan, scenario, transcript, virtual_run};
+use gwtool::machine::{ConnectionId, Endpoints, Input, Machine, Output, Status};
+use gwtool::net::{self, Interrupt};
 use gwtool::scenarios::Outcome;
+use gwtool::subjects::Name;
 use gwtool::time::{Duration, Instant};
-use gwtool::trace::{Seen, Side};
+use gwtool::trace::{Clock, Delivery, Entry, Fate, Observer, Seen, Side};
+use std::collections::VecDeque;
 
 fn run(faults: &str) -> Outcome {
     virtual_run(&format!("[s]\nsummary = \"s\"\n{faults}"), 1)
@@ -102,4 +106,109 @@ fn a_run_does_not_wait_for_as_long_as_something_strikes_again_and_again() {
     assert_eq!(count(&outcome, ends), 1);
     let last = outcome.entries.last().expect("an end").at;
     assert!(last < Instant::ZERO + Duration::from_hours(1), "{last}");
+}
+
+#[test]
+fn a_dispatch_that_changes_places_goes_behind_the_next_whatever_befalls_that_one() {
+    let fault = |nth: u32, action: &str| {
+        format!(
+            "[[s.fault]]\non = \"dispatch\"\nconnection = 1\nnth = {nth}\ndo = \"{action}\"\nframe = \"dispatch\"\n"
+        )
+    };
+    let traffic = "traffic = { every = \"0.2I\" }\n".to_owned();
+    let outcome = run(&[traffic, fault(2, "reorder"), fault(3, "duplicate")].concat());
+    let sent = outcome.entries.iter().filter_map(|entry| match &entry.saw {
+        Seen::Frame { t, s, fate, .. } if t.as_deref() == Some("MESSAGE_CREATE") => {
+            (*fate != Fate::Held).then_some((*s, *fate))
+        }
+        _ => None,
+    });
+    let sent: Vec<(Option<u64>, Fate)> = sent.take(5).collect();
+    // READY has 1, the guild 2.
+    let expected = [
+        (Some(3), Fate::Delivered),
+        (Some(5), Fate::Delivered),
+        (Some(4), Fate::Delivered),
+        (Some(5), Fate::Injected),
+        (Some(6), Fate::Delivered),
+    ];
+    assert_eq!(sent, expected, "{}", transcript(&outcome.entries));
+}
+
+/// How many connections [`Late`] has.
+const MANY: u32 = 40;
+
+/// A subject that opens many connections, ends all of them, the newest first, and only then hands on what it has read.
+struct Late {
+    opened: u32,
+    outputs: VecDeque<Output>,
+}
+
+impl Late {
+    fn new(to: &Endpoints) -> Self {
+        let open = |number| Output::Open {
+            connection: ConnectionId(number),
+            url: to.main.clone(),
+        };
+        Self {
+            opened: 0,
+            outputs: (1..=MANY).map(open).collect(),
+        }
+    }
+}
+
+impl Machine for Late {
+    fn handle(&mut self, _: Instant, input: Input<'_>) {
+        match input {
+            Input::Opened(_) => {
+                self.opened += 1;
+                if self.opened == MANY {
+                    let ids = || (1..=MANY).rev().map(ConnectionId);
+                    let abort = |connection| Output::Abort { connection };
+                    let deliver = |connection| Output::Deliver { connection, seq: 1 };
+                    self.outputs.extend(ids().map(abort));
+                    self.outputs.extend(ids().map(deliver));
+                }
+            }
+            Input::Stop => self.outputs.push_back(Output::Stopped { reason: None }),
+            _ => {}
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            state: "late",
+            is_authenticated: false,
+            session: None,
+            round_trip: None,
+            queued: 0,
+        }
+    }
+}
+
+#[test]
+fn what_is_handed_on_late_is_known_by_its_connection_however_many_have_ended() {
+    for clock in [Clock::Virtual, Clock::Real] {
+        let text = "[late]\nsummary = \"a test\"\ninterval = \"300ms\"\n";
+        let plan = plan(scenario(text, clock), Name::Gwtool, 1, clock);
+        let mut setup = plan.setup();
+        setup.header.login_within = Duration::from_secs(2);
+        let mut entries: Vec<Entry> = Vec::new();
+        let observers: Vec<&mut dyn Observer> = vec![&mut entries];
+        let factory = |to: &Endpoints| -> Box<dyn Machine> { Box::new(Late::new(to)) };
+        net::run::run(&setup, factory, observers, &Interrupt::default())
+            .expect("a run needs no more than this machine");
+        let delivered = entries.iter().filter_map(|entry| match entry.saw {
+            Seen::Delivered(Delivery::Sequence { connection, s: 1 }) => Some(connection),
+            _ => None,
+        });
+        let mut delivered: Vec<u32> = delivered.collect();
+        delivered.sort_unstable();
+        let all: Vec<u32> = (1..=MANY).collect();
+        assert_eq!(delivered, all, "{clock:?} {}", transcript(&entries));
+    }
 }

@@ -1,7 +1,7 @@
 //! Random schedules: whatever a scenario file may say, a run ends, says the same again, and does not blame a sound client.
 //!
 //! The scenarios are drawn as text, so that they go through the loader like anybody's. What the loader refuses is drawn again.
-//! `GWTOOL_FUZZ=N` tries that many instead of the usual few.
+//! `GWTOOL_FUZZ=N` tries that many instead of the usual few, `GWTOOL_FUZZ=A..B` the seeds from A on and below B.
 
 use crate::lab::{plan, run, transcript};
 use gwtool::oracle::{Effect, Verdict};
@@ -11,6 +11,7 @@ use gwtool::subjects::Name;
 use gwtool::time::Duration;
 use gwtool::trace::Clock;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many scenarios are tried.
@@ -312,6 +313,17 @@ fn trouble(scenario: &Scenario, subject: Name, seed: u64) -> Result<Outcome, Str
 
 /// Schedules at which the judge once failed our client unjustly: op 7 ahead of READY, a RESUME whose bytes were held back.
 const FAILED_ONCE: [u64; 8] = [149, 379, 385, 1804, 2258, 2304, 2524, 2821];
+/// The same with all kinds of faults: an IDENTIFY that was read after the subject had given its connection up for a later one.
+const FAILED_SINCE: [u64; 1] = [654];
+
+/// The seeds that are asked for.
+fn seeds(text: &str) -> Range<u64> {
+    let number = |text: &str| text.parse().expect("a number of cases, or seeds as `A..B`");
+    match text.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..number(text),
+    }
+}
 
 #[test]
 #[expect(
@@ -320,10 +332,10 @@ const FAILED_ONCE: [u64; 8] = [149, 379, 385, 1804, 2258, 2304, 2524, 2821];
 )]
 fn any_schedule_runs_to_its_end_the_same_way_twice_and_does_not_fail_a_sound_client() {
     let wanted = std::env::var("GWTOOL_FUZZ").ok();
-    let cases = wanted.and_then(|n| n.parse().ok()).unwrap_or(CASES);
+    let cases = wanted.map_or(0..CASES, |cases| seeds(&cases));
     let mut troubles = Vec::new();
-    let before = (0..cases).chain(FAILED_ONCE).map(|seed| (seed, KINDS));
-    let all = (0..cases).map(|seed| (seed, ALL_KINDS));
+    let before = cases.clone().chain(FAILED_ONCE).map(|seed| (seed, KINDS));
+    let all = cases.chain(FAILED_SINCE).map(|seed| (seed, ALL_KINDS));
     for (seed, kinds) in before.chain(all) {
         let (text, scenario) = drawn(&mut Seed(seed).stream(Stream::Schedule), kinds);
         for subject in [Name::Gwtool, Name::Carbon] {

@@ -100,8 +100,6 @@ pub(super) enum Cut {
 const NO_BLOCK: u8 = 0x07;
 /// The bits of that type.
 const NO_TYPE: u8 = 0x06;
-/// The bit by which text is no UTF-8 any more: no byte of JSON's own has it.
-const NO_TEXT: u8 = 0x80;
 
 /// One connection.
 pub(super) struct Connection {
@@ -119,10 +117,8 @@ pub(super) struct Connection {
     pub(super) has_lost_context: bool,
     /// A compressed stream that was spoilt once stays so.
     is_spoilt: bool,
-    /// In how many bytes bits of the next payload are flipped, to the subject and to the gateway.
-    corrupt: (u32, u32),
-    /// Of what has arrived bits were flipped, and it was not looked at yet.
-    pub(super) has_garbage: bool,
+    /// In how many bytes bits of the next payload to the subject are flipped.
+    corrupt: u32,
     /// A dispatch that waits for the next one to overtake it.
     pub(super) overtaken: Option<ServerFrame>,
     pub(super) stage: Stage,
@@ -150,8 +146,7 @@ impl Connection {
             compression: Compression::None,
             has_lost_context: false,
             is_spoilt: false,
-            corrupt: (0, 0),
-            has_garbage: false,
+            corrupt: 0,
             overtaken: None,
             stage: Stage::Upgrading { parked: Vec::new() },
             hello_at: None,
@@ -178,14 +173,14 @@ impl Connection {
         if self.has_lost_context {
             payload.insert(0, NO_BLOCK);
         }
-        let count = std::mem::take(&mut self.corrupt.0);
+        let count = std::mem::take(&mut self.corrupt);
         if let (Some(first), true) = (payload.first_mut(), count > 0) {
             // The first byte, of JSON as of any stream, is one without which nobody makes anything of the rest.
             *first = match form {
-                Form::Text => *first ^ NO_TEXT,
+                Form::Text => *first ^ codec::NO_TEXT,
                 Form::Binary => *first | NO_TYPE,
             };
-            flip(&mut payload, 1, count - 1, draw);
+            codec::flip(&mut payload[1..], count - 1, draw);
         }
         self.is_spoilt = is_spoilt && is_stream;
         match cut {
@@ -202,32 +197,17 @@ impl Connection {
 
     /// Whether nobody can say that a payload which is sent now will be read.
     pub(super) fn spoils(&self, cut: Cut) -> bool {
-        self.is_spoilt || self.has_lost_context || self.corrupt.0 > 0 || cut == Cut::Short
+        self.is_spoilt || self.has_lost_context || self.corrupt > 0 || cut == Cut::Short
     }
 
     /// Flips bits of the next payload in as many bytes.
-    pub(super) fn corrupt(&mut self, direction: Direction, count: u32) {
+    pub(super) fn corrupt(&mut self, direction: Direction, count: u32, draw: &mut Draw) {
         if direction.to_subject() {
-            self.corrupt.0 += count;
+            self.corrupt = self.corrupt.saturating_add(count);
         }
         if direction.to_gateway() {
-            self.corrupt.1 += count;
+            self.decoder.spoil(count, draw.fork());
         }
-    }
-
-    /// Reads what has arrived, after what the schedule does to it.
-    pub(super) fn feed(&mut self, mut bytes: Vec<u8>, draw: &mut Draw) {
-        if self.corrupt.1 > 0
-            && !matches!(self.stage, Stage::Upgrading { .. } | Stage::Rejected)
-            && let Some(at) = codec::payload_at(&bytes)
-        {
-            let count = std::mem::take(&mut self.corrupt.1);
-            // A client's bytes are masked by exclusive or, which a flipped bit passes.
-            bytes[at] ^= NO_TEXT;
-            flip(&mut bytes, at + 1, count - 1, draw);
-            self.has_garbage = true;
-        }
-        self.decoder.feed(&bytes);
     }
 
     /// Whether a frame still goes out. The gateway says nothing after a Close; a schedule may say anything until FIN.
@@ -317,16 +297,5 @@ impl Connection {
         self.reading == Reading::Done
             && self.inbound.next_arrival().is_none()
             && self.writing == Writing::Done
-    }
-}
-
-/// Flips a bit in as many bytes, from a place on.
-fn flip(bytes: &mut [u8], from: usize, count: u32, draw: &mut Draw) {
-    let Some(rest) = bytes.get_mut(from..).filter(|rest| !rest.is_empty()) else {
-        return;
-    };
-    for _ in 0..count {
-        let place = usize::try_from(draw.below(rest.len() as u64)).expect("it is below a length");
-        rest[place] ^= NO_TEXT;
     }
 }

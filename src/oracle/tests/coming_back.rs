@@ -1,8 +1,8 @@
 //! Coming back judged where less is seen than happens: what stays on its connection, and what is refused by nobody.
 
-use super::tape::{LOST, OVER, Tape, line, ms};
+use super::tape::{IDENTIFY, LOST, OVER, Tape, line, ms};
 use crate::expect::Allowances;
-use crate::fault::{Action, Lasts, Port};
+use crate::fault::{Action, Direction, Lasts, Port};
 use crate::oracle::Effect;
 use crate::time::Duration;
 use crate::trace::{Clock, Seen, Side};
@@ -150,4 +150,66 @@ fn five_failures_from_the_start_tell_whether_delays_grow() {
         "{flat:?}"
     );
     assert_eq!(five_failures([500, 900, 2_100, 3_900, 8_000]), [""; 0]);
+}
+
+/// #2 is to begin a session, and its IDENTIFY is read only once #3 has got one: `hold` says whether a fault held it back, so
+/// that #3 tells that #2 was given up. The subject then goes back to the session of #3.
+fn an_identify_that_is_read_late(hold: bool) -> Tape {
+    let mut tape = Tape::steady();
+    tape.closed(LOST, 1, 4009);
+    tape.accept(LOST + 6_000, 2, Port::Main)
+        .hello(LOST + 6_031, 2);
+    if hold {
+        let direction = Direction::ToGateway;
+        let fault = tape.fault(Action::Hold { direction });
+        tape.struck(LOST + 6_040, fault, 2);
+    }
+    tape.accept(LOST + 80_000, 3, Port::Main)
+        .hello(LOST + 80_031, 3);
+    tape.subject(LOST + 80_051, 3, 2, IDENTIFY)
+        .ready(LOST + 80_052, 3, "s2");
+    tape.subject(LOST + 80_060, 2, 2, IDENTIFY)
+        .ready(LOST + 80_060, 2, "s3");
+    tape.close(LOST + 80_061, 2, Side::Subject, 4000)
+        .fin(LOST + 80_061, 2, Side::Subject);
+    tape.rst(LOST + 90_000, 3, Side::Gateway);
+    (tape.s, tape.id) = (1, "s2");
+    tape.back(LOST + 90_100, 4, Port::Resume, 1);
+    tape
+}
+
+#[test]
+fn the_latest_session_is_none_that_began_on_a_connection_which_was_given_up_for_a_later_one() {
+    let is_back_to_the_wrong_one = |hold| {
+        !an_identify_that_is_read_late(hold)
+            .found("resume/R9")
+            .is_empty()
+    };
+    assert!(!is_back_to_the_wrong_one(true));
+    // Where the subject could read both, the second one is the latest.
+    assert!(is_back_to_the_wrong_one(false));
+}
+
+#[test]
+fn the_session_of_one_shard_is_not_forgotten_for_those_of_another() {
+    let mut tape = Tape::new();
+    tape.header.shards = 2;
+    let identify = |shard: u32| IDENTIFY.replacen('{', &format!(r#"{{"shard":[{shard},2],"#), 1);
+    let mut begin = |number: u32, shard: u32, id: &'static str| {
+        let at = 6_000 * u64::from(number);
+        tape.accept(at, number, Port::Main).hello(at + 31, number);
+        tape.subject(at + 51, number, 2, &identify(shard))
+            .ready(at + 52, number, id);
+        if shard == 1 {
+            tape.closed(at + 1_000, number, 4009);
+        }
+    };
+    begin(1, 0, "keeps");
+    for number in 2..42 {
+        begin(number, 1, "begins anew");
+    }
+    tape.rst(300_000, 1, Side::Gateway);
+    (tape.s, tape.id) = (1, "keeps");
+    tape.back(300_100, 42, Port::Resume, 1);
+    assert_eq!(tape.found("resume/R3"), [""; 0]);
 }

@@ -197,6 +197,38 @@ fn firings_that_pile_up_are_refused() {
 }
 
 #[test]
+fn a_flood_that_no_machine_could_hold_is_refused() {
+    let flood = |count: &str, size: &str| {
+        with_fault(&format!(
+            r#"at = "1I", do = "flood", count = {count}, size = {size}"#
+        ))
+    };
+    loaded(&flood("65536", "1024"));
+    let told = problems(&flood("65537", "1024"));
+    assert!(
+        told.contains("`count` times `size` is more than 67108864 bytes: 67109888")
+            && told.contains("send fewer dispatches, or smaller ones"),
+        "{told}"
+    );
+}
+
+#[test]
+fn rest_has_no_connections_to_accept_and_reset() {
+    let at = |port: &str| {
+        with_fault(&format!(
+            r#"at = "1I", do = "accept-reset", for = "1s", port = "{port}""#
+        ))
+    };
+    loaded(&at("resume"));
+    let told = problems(&at("rest"));
+    assert!(
+        told.contains("`accept-reset` cannot strike on port `rest`")
+            && told.contains("use `rest` with a status, or `refuse`"),
+        "{told}"
+    );
+}
+
+#[test]
 fn who_is_ended_for_good_cannot_recover() {
     let subject = |act: &str| with_fault(&format!(r#"at = "1I", do = "subject", act = "{act}""#));
     for act in ["stop", "kill"] {
