@@ -153,6 +153,32 @@ fn two_connections_at_once_are_double_and_a_close_that_crosses_the_connect_is_no
     assert_eq!(failing(&left_after(20)), Vec::<String>::new());
 }
 
+/// One more with every reconnect: there is no end of pairs, and there has to be one of what is told.
+#[test]
+fn who_is_double_again_and_again_is_told_three_times_and_counted() {
+    let tape = then(|t| {
+        for (connection, at) in [(2, 145_000), (3, 148_000), (4, 151_000)] {
+            t.back(at, connection, Port::Resume, 4);
+        }
+    });
+    let told = tape.found("double");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[2].contains(" at once (and 3 more)"), "{}", told[2]);
+}
+
+#[test]
+fn a_token_that_is_shown_again_and_again_is_told_three_times_and_counted() {
+    let tape = then(|t| {
+        for at in 0..50 {
+            let shown = "a log line".to_owned();
+            t.see(130_000 + at, Seen::TokenShown { place: shown });
+        }
+    });
+    let told = tape.found("token");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[2].contains("(and 47 more)"), "{}", told[2]);
+}
+
 /// What the gateway does not read it cannot see.
 #[test]
 fn a_new_connection_counts_as_leaving_one_that_the_gateway_does_not_read() {
