@@ -655,7 +655,7 @@ impl Classic {
         ) {
             (self.is_alive, self.missed) = (true, 0);
         }
-        self.round_trip = None;
+        (self.beat_sent, self.round_trip) = (None, None);
         if self.has(Flaw::UnscopedCallbacks) {
             self.clear(self.heartbeat);
         }
