@@ -25,7 +25,7 @@ const PATIENCE: u32 = 8;
 const ATTEMPTS_MAX: u32 = 5;
 
 /// More shards than this a program does not have that is tested here, whatever it says.
-const SHARDS_MAX: u32 = 1024;
+const SHARDS_MAX: usize = 1024;
 
 /// Whether the subject is back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +53,12 @@ pub struct Progress {
     chaos: Duration,
     recover_within: Duration,
     ends: Ends,
-    /// On how many shards the subject has to be back. A program decides itself how many it has, and says so in IDENTIFY.
+    /// On how many shards the subject has to be back. A program decides itself how many it has: as many as it has brought up.
+    /// Others that it says there are may be another process's to see to.
     shards: usize,
     is_program: bool,
+    /// The shards that a program has brought up, and of how many it says they are.
+    brought_up: (BTreeSet<u32>, u32),
     /// The last session of each shard: RESUME names the session only.
     sessions: BTreeMap<u32, String>,
     /// How long a subject may go on when it has come to its end, since something may still be on its way.
@@ -169,6 +172,7 @@ impl Progress {
             ends: header.ends,
             shards: usize::try_from(header.shards.max(1)).unwrap_or(usize::MAX),
             is_program: header.sees_process,
+            brought_up: (BTreeSet::new(), 0),
             sessions: BTreeMap::new(),
             // A process may have left children or sockets behind; of a machine nothing can come.
             aftermath: header.interval * if header.sees_process { WATCH } else { 1 },
@@ -392,10 +396,15 @@ impl Progress {
             return;
         };
         if login.session_id.is_none() && self.is_program {
-            let count = login
-                .shard
-                .map_or(1, |[_, count]| count.clamp(1, SHARDS_MAX));
-            self.shards = usize::try_from(count).unwrap_or(usize::MAX);
+            let [shard, of] = login.shard.unwrap_or([0, 1]);
+            if self.brought_up.1 != of {
+                self.brought_up = (BTreeSet::new(), of);
+            }
+            let shards = &mut self.brought_up.0;
+            if shards.len() < SHARDS_MAX {
+                shards.insert(shard);
+            }
+            self.shards = shards.len();
         }
         let of_session = |id| {
             let mut known = self.sessions.iter();
@@ -421,7 +430,7 @@ impl Progress {
             session_id: Cow<'a, str>,
         }
         let link = self.links.iter().find(|link| link.number == connection);
-        if self.shards > 1
+        if (self.shards > 1 || self.is_program)
             && let Some(shard) = link.and_then(|link| link.shard)
             && let Ok(ready) = d.read::<Ready<'_>>()
         {
@@ -1378,20 +1387,30 @@ mod tests {
     }
 
     #[test]
-    fn a_program_has_as_many_shards_as_it_says() {
+    fn a_program_has_as_many_shards_as_it_brings_up() {
         let mut header = program();
         header.shards = 4;
         let mut run = Run::new(&header);
         run.accept(1, 1).login(1, 1, r#"{"intents":1}"#).ready(2, 1);
         assert_eq!(run.0.recovery(), Recovery::Living { since: t(2) });
+        // The second of two may be another process's.
         let mut run = Run::new(&header);
-        run.accept(1, 1)
-            .login(1, 1, r#"{"shard":[0,2]}"#)
-            .ready(2, 1);
+        run.accept(1, 1).login(1, 1, r#"{"shard":[0,2]}"#);
+        run.ready_of(2, 1, "a");
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(2) });
+        run.accept(1, 2).login(7, 2, r#"{"shard":[1,2]}"#);
         assert_eq!(run.0.recovery(), Recovery::Away);
-        run.accept(1, 2)
-            .login(7, 2, r#"{"shard":[1,2]}"#)
-            .ready(8, 2);
+        run.ready_of(8, 2, "b");
         assert_eq!(run.0.recovery(), Recovery::Living { since: t(8) });
+        run.rst(9, 2, Side::Gateway);
+        run.accept(9, 3)
+            .login(9, 3, r#"{"session_id":"a","seq":1}"#);
+        run.resumed(10, 3);
+        assert_eq!(run.0.recovery(), Recovery::Away, "shard 0 on #1 and on #3");
+        // It comes back as another number of shards.
+        run.accept(11, 4)
+            .login(11, 4, r#"{"shard":[0,1]}"#)
+            .ready(12, 4);
+        assert_eq!(run.0.recovery(), Recovery::Living { since: t(12) });
     }
 }

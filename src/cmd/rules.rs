@@ -7,7 +7,6 @@ use crate::net::Interrupt;
 use crate::oracle::names::{self, Meaning};
 use crate::oracle::rules::{RuleInfo, all, find};
 use crate::oracle::{RuleCount, RuleLevel};
-use crate::reports::escape::escape;
 use crate::reports::style::{FAINT, HEADING};
 use crate::scenarios::runner::{self, Plan, usual_interval};
 use crate::scenarios::{Scenario, catalogue, nearest};
@@ -143,11 +142,7 @@ fn shown(id: &str) -> Result<String, Failure> {
         Some(known) => format!("did you mean `{known}`? list rules with `gwtool rules`"),
         None => "ids look like `heartbeat/H6` or `died`; list rules with `gwtool rules`".to_owned(),
     };
-    Err(Failure::new(format!(
-        "no rule and no other finding has the id `{}`",
-        escape(id)
-    ))
-    .hint(hint))
+    Err(Failure::new(format!("no rule and no other finding has the id `{id}`")).hint(hint))
 }
 
 fn explained(rule: &RuleInfo) -> Result<String, Failure> {

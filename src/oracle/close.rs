@@ -230,7 +230,7 @@ pub(super) fn authenticates(connection: &Connection, shared: &Shared, docket: &m
         && connection.accepted_at - at <= under_way
         && shared.now - at > times * under_way
     {
-        docket.push(Finding {
+        docket.push_again(Finding {
             kind: FindingKind::Outcome,
             id: "resurrected".to_owned(),
             effect: Effect::Fails,

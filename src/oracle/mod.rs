@@ -868,7 +868,8 @@ impl Judge {
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);
         if frame.fate == Fate::Injected {
             let connection = &mut self.view.connections[place];
-            robustness::odd_dispatch(connection, &mut self.docket, now, frame.d);
+            let what = (frame.t, frame.d);
+            robustness::odd_dispatch(connection, &mut self.docket, now, what);
         }
     }
 
@@ -1080,8 +1081,9 @@ impl Judge {
         };
         let (now, connection) = (view.shared.now, &mut view.connections[place]);
         match &fault.scheduled.fault.action {
-            Action::Send { op, d, .. } if *op == Opcode::DISPATCH => {
-                robustness::odd_dispatch(connection, &mut self.docket, now, d);
+            Action::Send { op, d, t, .. } if *op == Opcode::DISPATCH => {
+                let what = (t.as_deref(), d);
+                robustness::odd_dispatch(connection, &mut self.docket, now, what);
             }
             Action::Fragment {
                 layer: Layer::Websocket,

@@ -2,7 +2,8 @@
 //!
 //! `died`, `leak`, `token`, `double` and `early` are seen as they happen; `hung`, `gave-up`, `loop` and `slow` follow at the end from
 //! when it recovered, which the phases of the run say ([`RecoveryFacts`]). (`resurrected` is found in `close.rs`, where
-//! connects after an end are judged; the `leak` of an in-process subject in `holdings.rs`; `lost` and `duplicated` in `expectations.rs`, since a scenario may admit them.)
+//! connects after an end are judged; the `leak` of an in-process subject in `holdings.rs`; `lost` and `duplicated` in
+//! `expectations.rs`, since a scenario may admit them.)
 
 use super::docket::Docket;
 use super::health::Ailment;
@@ -304,7 +305,7 @@ impl Outcomes {
     /// A token was shown.
     pub(super) fn token(docket: &mut Docket, now: Instant, place: &str) {
         let seen = format!("the token was shown in {place}");
-        docket.push(outcome(
+        docket.push_again(outcome(
             "token",
             Effect::Fails,
             now,
@@ -410,7 +411,7 @@ impl Outcomes {
                     seen,
                     expected,
                 );
-                docket.push(double);
+                docket.push_again(double);
             }
             is_double && now <= pair.due
         });

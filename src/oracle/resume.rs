@@ -43,6 +43,8 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
     let (number, port) = (connection.number, connection.port);
     // A RESUME whose bytes a fault held back is read long after it was written.
     let is_prompt = connection.is_clear() && !connection.damage.is_struck;
+    // And what became of the session since its writer cannot have known.
+    let is_late = connection.damage.is_unseen;
     let sent = |rule: Rule, docket: &mut Docket, seen: &str, expected: &str| {
         docket.broken(rule, now, Some(number), || {
             (
@@ -113,6 +115,7 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
         is_odd,
     };
     match session.dead {
+        Some(_) if is_late => {}
         Some(Dead::Invalid) => sent(
             Rule::R7,
             docket,
@@ -147,7 +150,8 @@ pub(super) fn resume(view: &mut View, docket: &mut Docket, place: usize, d: &Jso
     }
     if session.dead.is_none() {
         if let Some(seq) = seq.filter(|_| !is_odd) {
-            sequence(session, docket, now, number, seq, (is_prompt, is_program));
+            let manner = (is_prompt, is_late, is_program);
+            sequence(session, docket, now, number, seq, manner);
         } else if is_odd {
             docket.found(Rule::D3, super::Effect::Note, now, Some(number), || {
                 (
@@ -185,7 +189,7 @@ fn sequence(
     now: crate::time::Instant,
     number: u32,
     seq: u64,
-    (is_prompt, is_program): (bool, bool),
+    (is_prompt, is_late, is_program): (bool, bool, bool),
 ) {
     let replayed = session.cut_replay.take();
     let rule = if replayed.is_some() {
@@ -207,7 +211,7 @@ fn sequence(
         };
         let expected = format!("at most {}, the last number {what}", session.highest);
         broken(docket, rule, expected);
-    } else if seq < low && !session.is_scrambled {
+    } else if seq < low && !session.is_scrambled && !is_late {
         broken(docket, rule, format!("{low} or more, as confirmed before"));
     } else {
         docket.kept(rule);

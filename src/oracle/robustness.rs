@@ -24,14 +24,19 @@ pub(super) fn odd(connection: &mut Connection, docket: &mut Docket, now: Instant
     }
 }
 
-/// The schedule sent a dispatch: an event that nobody knows is to be ignored, while one without a payload cannot be read.
+/// The schedule sent a dispatch: one that nobody knows is to be ignored, while one of the gateway's own events without a payload
+/// cannot be read.
 pub(super) fn odd_dispatch(
     connection: &mut Connection,
     docket: &mut Docket,
     now: Instant,
-    d: &Json,
+    (t, d): (Option<&str>, &Json),
 ) {
-    if d.get().trim() == "null" {
+    let is_known = matches!(
+        t,
+        Some("READY" | "RESUMED" | "GUILD_CREATE" | "MESSAGE_CREATE")
+    );
+    if is_known && d.get().trim() == "null" {
         connection.trouble = connection.trouble.or(Some((now, Trouble::Nonsense)));
     } else {
         odd(connection, docket, now, Opcode::DISPATCH);

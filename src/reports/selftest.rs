@@ -17,13 +17,18 @@ macro_rules! line {
 /// How wide the text may be.
 const WIDTH: usize = 100;
 
-/// The self-test for people: the defects and who killed them, the totals, and what is wrong.
-pub fn human(selftest: &Selftest, has_matrix: bool, took: Duration) -> String {
+/// The self-test for people: the defects and who killed them, the totals, and what is wrong. In full there are all the
+/// scenarios that killed a defect, and the matrix.
+pub fn human(selftest: &Selftest, is_full: bool, took: Duration) -> String {
     let mut to = String::new();
     for caught in &selftest.defects {
-        killed(caught, &mut to);
+        if is_full {
+            killed(caught, &mut to);
+        } else {
+            killed_in_short(caught, &mut to);
+        }
     }
-    if has_matrix {
+    if is_full {
         to.push('\n');
         matrix(selftest, &mut to);
     }
@@ -47,33 +52,61 @@ pub fn json(selftest: &Selftest) -> String {
     text
 }
 
-/// One defect: by which scenarios it was killed, with which findings.
-fn killed(caught: &Caught, to: &mut String) {
+/// How far lines are set in that go on with a defect.
+const INDENT: &str = "    ";
+
+/// Which defect it is and whether it was killed: in colours, and how many characters that takes.
+fn head(caught: &Caught) -> (String, usize) {
     let (style, word) = if caught.is_killed() {
         (GOOD, "killed")
     } else {
         (BAD, "alive")
     };
+    let (number, name) = (caught.defect.info().number, caught.defect.name());
+    let text =
+        format!("{FAINT}{number}{FAINT:#} {HEADING}{name}{HEADING:#}  {style}{word}{style:#}");
+    (text, number.len() + 1 + name.len() + 2 + word.len())
+}
+
+/// One defect in a line, or as few as it takes: where it is said to be killed, with which findings, and how often elsewhere.
+fn killed_in_short(caught: &Caught, to: &mut String) {
+    let listed = by_base(caught.kills.iter().filter(|kill| kill.is_listed));
+    let others = by_base(caught.kills.iter().filter(|kill| !kill.is_listed));
+    let told = caught.defect.info().killed_by.iter().map(|base| {
+        let findings = listed.get(base).map(|findings| findings.join(", "));
+        format!("{base} ({})", findings.as_deref().unwrap_or("nothing"))
+    });
+    let more = match others.len() {
+        0 => None,
+        1 => Some("and in 1 other".to_owned()),
+        n => Some(format!("and in {n} others")),
+    };
+    let told: Vec<String> = told.chain(more).collect();
+    let (head, length) = head(caught);
+    let mut lines = wrapped(&told.join(", "), length + 2, INDENT.len()).into_iter();
+    line!(to, "{head}  {}", lines.next().unwrap_or_default());
+    for line in lines {
+        line!(to, "{INDENT}{line}");
+    }
+}
+
+/// One defect: by which scenarios it was killed, with which findings.
+fn killed(caught: &Caught, to: &mut String) {
     let defect = caught.defect;
-    let number = defect.info().number;
-    line!(
-        to,
-        "{FAINT}{number}{FAINT:#} {HEADING}{}{HEADING:#}  {style}{word}{style:#}",
-        defect.name()
-    );
+    line!(to, "{}", head(caught).0);
     let listed = by_base(caught.kills.iter().filter(|kill| kill.is_listed));
     for base in defect.info().killed_by {
         match listed.get(base) {
-            Some(findings) => line!(to, "    {base}  {}", findings.join(", ")),
-            None => line!(to, "    {FAINT}{base}  nothing{FAINT:#}"),
+            Some(findings) => line!(to, "{INDENT}{base}  {}", findings.join(", ")),
+            None => line!(to, "{INDENT}{FAINT}{base}  nothing{FAINT:#}"),
         }
     }
     let others = by_base(caught.kills.iter().filter(|kill| !kill.is_listed));
     if !others.is_empty() {
         let others: Vec<&str> = others.into_keys().collect();
         let text = format!("also {}", others.join(", "));
-        for text in wrapped(&text, WIDTH - 4) {
-            line!(to, "    {FAINT}{text}{FAINT:#}");
+        for text in wrapped(&text, INDENT.len(), INDENT.len()) {
+            line!(to, "{INDENT}{FAINT}{text}{FAINT:#}");
         }
     }
 }
@@ -197,17 +230,109 @@ fn problems(selftest: &Selftest, to: &mut String) {
     );
 }
 
-/// A text in lines of at most so many characters, where its words allow it.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+/// A text in lines that end before [`WIDTH`], where its words allow it: the first begins at one column, all others at another.
+fn wrapped(text: &str, first: usize, others: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut column = first;
     for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
+        let length = word.chars().count();
+        let line = lines.last_mut().expect("there is always one");
+        if line.is_empty() {
+            line.push_str(word);
+            column += length;
+        } else if column + 1 + length <= WIDTH {
+            line.push(' ');
+            line.push_str(word);
+            column += 1 + length;
+        } else {
+            lines.push(word.to_owned());
+            column = others + length;
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+    use crate::subjects::zoo::Defect;
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    /// A defect that was killed there, each time with these findings.
+    fn caught(name: &str, kills: &[(&str, &[&str])]) -> Caught {
+        let defect = Defect::find(name).expect("it is in the register");
+        let kill = |(base, findings): &(&str, &[&str])| Kill {
+            scenario: (*base).to_owned(),
+            base: (*base).to_owned(),
+            seed: Seed(1),
+            is_listed: defect.info().killed_by.contains(base),
+            findings: findings.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        Caught {
+            defect,
+            kills: kills.iter().map(kill).collect(),
+        }
+    }
+
+    fn in_short(caught: &Caught) -> String {
+        let mut text = String::new();
+        killed_in_short(caught, &mut text);
+        plain(&text)
+    }
+
+    #[test]
+    fn a_defect_is_told_with_what_is_said_to_kill_it_and_the_others_are_counted() {
+        let kills: &[(&str, &[&str])] = &[
+            ("one-missed-ack", &["double"]),
+            ("op7-plain", &["double", "identifies"]),
+            ("op7-early", &["double"]),
+            ("op7-then-close-race", &["connections", "double"]),
+            ("signals-at-once", &["double"]),
+            ("flap", &["double"]),
+            ("zombie-race", &["double"]),
+        ];
+        let caught = caught("double-reconnect", kills);
+        let text = in_short(&caught);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        insta::assert_snapshot!(text, @r"
+        D09 double-reconnect  killed  one-missed-ack (double), op7-plain (double, identifies), op7-early
+            (double), op7-then-close-race (connections, double), signals-at-once (double), resume-soak
+            (nothing), and in 2 others
+        ");
+        let mut full = String::new();
+        killed(&caught, &mut full);
+        insta::assert_snapshot!(plain(&full), @r"
+        D09 double-reconnect  killed
+            one-missed-ack  double
+            op7-plain  double, identifies
+            op7-early  double
+            op7-then-close-race  connections, double
+            signals-at-once  double
+            resume-soak  nothing
+            also flap, zombie-race
+        ");
+    }
+
+    #[test]
+    fn a_defect_that_is_killed_elsewhere_only_is_alive() {
+        let text = in_short(&caught("token-in-log", &[("flap", &["token"])]));
+        insta::assert_snapshot!(text, @"D30 token-in-log  alive  token-canary (nothing), and in 1 other");
+    }
+
+    #[test]
+    fn no_word_is_lost_where_lines_are_broken() {
+        let text = "word ".repeat(100) + &"w".repeat(WIDTH + 1) + " end";
+        let lines = wrapped(&text, WIDTH - 2, 4);
+        assert_eq!(lines.join(" "), text);
+        assert_eq!(lines[0], "word", "it has to begin somewhere");
+        let fitting = lines[1..].iter().filter(|line| line.len() + 4 <= WIDTH);
+        assert_eq!(fitting.count() + 2, lines.len());
+    }
 }

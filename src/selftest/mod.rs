@@ -10,8 +10,9 @@
 mod edits;
 pub mod signals;
 
+use crate::expect::{Expectations, Expected};
 use crate::net::{Interrupt, RunError};
-use crate::oracle::{Effect, FindingKind, Verdict, rules};
+use crate::oracle::{Counts, Effect, FindingKind, Verdict, rules};
 use crate::scenarios::runner::{self, Machine, Plan, usual_interval};
 use crate::scenarios::{Ending, Outcome, Scenario, catalogue};
 use crate::seed::Seed;
@@ -54,6 +55,8 @@ pub struct Ran {
     pub reasons: Vec<String>,
     /// What was found: ids, and the strongest effect of each.
     pub found: BTreeMap<String, Effect>,
+    /// Expected counts that were not reached. Of the others that were not as expected there was more.
+    pub too_few: BTreeSet<String>,
     /// Rules that were broken, whatever their level.
     pub broken: BTreeSet<String>,
     /// Faults that struck, by their place in the scenario.
@@ -132,6 +135,7 @@ impl Job {
         let judgement = &outcome.judgement;
         let mut found: BTreeMap<String, Effect> = BTreeMap::new();
         let mut broken = BTreeSet::new();
+        let too_few = too_few(&outcome.header.expect, &judgement.counts);
         for finding in &judgement.findings {
             let effect = found.entry(finding.id.clone()).or_insert(finding.effect);
             *effect = finding.effect.min(*effect);
@@ -146,12 +150,28 @@ impl Job {
             verdict: judgement.verdict,
             reasons: judgement.reasons.clone(),
             found,
+            too_few,
             broken,
             struck: strikes.0,
             is_complete: outcome.ending == Ending::Complete,
             is_same_again,
         }
     }
+}
+
+/// The expected counts that were not reached.
+fn too_few(expect: &Expectations, counts: &Counts) -> BTreeSet<String> {
+    let counted = [
+        ("connections", &expect.connections, counts.connections),
+        ("identifies", &expect.identifies, counts.identifies),
+        ("resumes", &expect.resumes, counts.resumes),
+        ("closes", &expect.closes, counts.closes),
+    ];
+    let is_too_few = |expected: &Expected, n: u32| !(0..=n).any(|n| expected.admits(n));
+    let too_few = counted
+        .into_iter()
+        .filter(|(_, expected, n)| expected.as_ref().is_some_and(|it| is_too_few(it, *n)));
+    too_few.map(|(id, ..)| id.to_owned()).collect()
 }
 
 /// Which faults struck.
@@ -331,9 +351,6 @@ fn as_texts<S: Serializer>(them: &[Defect], to: S) -> Result<S::Ok, S::Error> {
 /// What the runs come to. They are in the order of [`jobs`], those of further seeds behind them.
 ///
 /// Rules that no defect breaks are looked for in edited recordings of runs.
-///
-/// # Panics
-/// When a recording does not conform, which is a bug of gwtool's.
 pub fn conclude(seed: Seed, runs: &[Ran]) -> Selftest {
     let mut selftest = weigh(seed, runs);
     selftest.try_rules(runs);
@@ -367,14 +384,11 @@ fn weigh(seed: Seed, runs: &[Ran]) -> Selftest {
     selftest
 }
 
-/// What a run found that the run of its control did not: nothing, where either was not judged.
+/// What a run found that the run of its control did not: nothing, where the control was not judged.
 fn news<'r>(run: &'r Ran, control: &Ran) -> impl Iterator<Item = &'r str> {
     let is_judged = control.verdict != Verdict::NotJudged;
     let found = run.found.keys().map(String::as_str);
-    let new: Vec<&str> = found
-        .filter(|id| is_judged && !control.found.contains_key(*id))
-        .collect();
-    new.into_iter()
+    found.filter(move |id| is_judged && !control.found.contains_key(*id))
 }
 
 impl Selftest {
@@ -446,7 +460,7 @@ impl Selftest {
             };
             for (run, control) in with_control(runs, subject) {
                 let findings: Vec<String> = news(run, control)
-                    .filter(|id| signals::is_carried(info.signals, id))
+                    .filter(|id| signals::is_carried(info.signals, id, run.too_few.contains(*id)))
                     .map(str::to_owned)
                     .collect();
                 if !findings.is_empty() {
@@ -510,7 +524,16 @@ impl Selftest {
         }
         for rule in rules::all() {
             let by: Vec<Defect> = by.remove(rule.id).into_iter().flatten().collect();
-            let by_edit = by.is_empty() && edits::breaks(rule.id) == Some(true);
+            let by_edit = match edits::breaks(rule.id) {
+                _ if !by.is_empty() => false,
+                Ok(by_edit) => by_edit,
+                Err(why) => {
+                    if self.problems.iter().all(|problem| problem.what != why) {
+                        self.problem(why.to_owned(), None);
+                    }
+                    false
+                }
+            };
             if by.is_empty() && !by_edit {
                 let what = format!(
                     "{} is broken by no defect and in no edited recording: it may never fail anybody",

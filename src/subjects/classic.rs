@@ -655,7 +655,7 @@ impl Classic {
         ) {
             (self.is_alive, self.missed) = (true, 0);
         }
-        self.round_trip = None;
+        (self.beat_sent, self.round_trip) = (None, None);
         if self.has(Flaw::UnscopedCallbacks) {
             self.clear(self.heartbeat);
         }
@@ -876,7 +876,9 @@ impl Classic {
             return;
         };
         let name = payload["t"].as_str();
-        if name == Some("READY") && self.has_hello && !self.is_resuming {
+        // One that comes twice begins no second session.
+        let may_begin = self.has_hello && !self.is_resuming && !self.is_up;
+        if name == Some("READY") && may_begin {
             let text = |key: &str| payload["d"][key].as_str().map(ToOwned::to_owned);
             let (Some(id), Some(resume_url)) = (text("session_id"), text("resume_gateway_url"))
             else {

@@ -338,10 +338,10 @@ fn any_schedule_runs_to_its_end_the_same_way_twice_and_does_not_fail_a_sound_cli
     let all = cases.chain(FAILED_SINCE).map(|seed| (seed, ALL_KINDS));
     for (seed, kinds) in before.chain(all) {
         let (text, scenario) = drawn(&mut Seed(seed).stream(Stream::Schedule), kinds);
-        for subject in [Name::Gwtool, Name::Carbon] {
+        for subject in [Name::Gwtool, Name::Classic, Name::Carbon] {
             match trouble(&scenario, subject, seed) {
                 Err(what) => troubles.push((what, seed, text.clone(), String::new())),
-                Ok(outcome) if subject == Name::Gwtool => {
+                Ok(outcome) if subject != Name::Carbon => {
                     let findings = outcome.judgement.findings.iter();
                     let failing = findings.filter(|finding| finding.effect == Effect::Fails);
                     let what: Vec<String> = failing
@@ -349,7 +349,8 @@ fn any_schedule_runs_to_its_end_the_same_way_twice_and_does_not_fail_a_sound_cli
                         .collect();
                     if outcome.judgement.verdict == Verdict::Violates {
                         let entries = transcript(&outcome.entries);
-                        troubles.push((what.join("; "), seed, text.clone(), entries));
+                        let what = format!("{subject}: {}", what.join("; "));
+                        troubles.push((what, seed, text.clone(), entries));
                     }
                 }
                 Ok(_) => {}

@@ -141,10 +141,14 @@ fn the_binary_says_who_was_killed_and_where() {
         .assert()
         .success();
     let text = String::from_utf8_lossy(&run.get_output().stdout);
-    let killed = text.lines().filter(|line| line.ends_with("  killed"));
+    let killed = text.lines().filter(|line| line.contains("  killed  "));
     assert_eq!(killed.count(), Defect::all().count());
     assert!(
-        text.contains("D29 bad-frame-kills  killed\n    bad-frames  died\n"),
+        text.contains("\nD29 bad-frame-kills  killed  bad-frames (died)"),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
         "{text}"
     );
     assert!(text.trim_end().ends_with("gwtool is sound"), "{text}");

@@ -213,3 +213,32 @@ fn the_session_of_one_shard_is_not_forgotten_for_those_of_another() {
     tape.back(300_100, 42, Port::Resume, 1);
     assert_eq!(tape.found("resume/R3"), [""; 0]);
 }
+
+/// #2 sent its RESUME before #3 came back, and the gateway reads it long after: since a fault held it up, or for no reason.
+fn read_late(is_held_up: bool, comes_back: impl Fn(&mut Tape)) -> Tape {
+    let mut tape = Tape::steady();
+    let fault = tape.fault(Action::StopReading { window: 0 });
+    tape.rst(LOST, 1, Side::Gateway);
+    tape.accept(LOST + 100, 2, Port::Resume)
+        .hello(LOST + 131, 2);
+    if is_held_up {
+        tape.struck(LOST + 132, fault, 2);
+    }
+    tape.resume(LOST + 120_000, 2, 4);
+    comes_back(&mut tape);
+    tape
+}
+
+#[test]
+fn what_a_resume_that_is_read_late_did_not_know_is_not_held_against_it() {
+    let resumes = |tape: &mut Tape| {
+        tape.back(LOST + 30_000, 3, Port::Resume, 4);
+    };
+    let identifies = |tape: &mut Tape| {
+        tape.anew(LOST + 30_000, 3, Port::Main, "another");
+    };
+    assert_eq!(read_late(true, resumes).found("delivery/D2"), [""; 0]);
+    assert_eq!(read_late(false, resumes).found("delivery/D2").len(), 1);
+    assert_eq!(read_late(true, identifies).found("resume/R9"), [""; 0]);
+    assert_eq!(read_late(false, identifies).found("resume/R9").len(), 1);
+}

@@ -153,6 +153,32 @@ fn two_connections_at_once_are_double_and_a_close_that_crosses_the_connect_is_no
     assert_eq!(failing(&left_after(20)), Vec::<String>::new());
 }
 
+/// One more with every reconnect: there is no end of pairs, and there has to be one of what is told.
+#[test]
+fn who_is_double_again_and_again_is_told_three_times_and_counted() {
+    let tape = then(|t| {
+        for (connection, at) in [(2, 145_000), (3, 148_000), (4, 151_000)] {
+            t.back(at, connection, Port::Resume, 4);
+        }
+    });
+    let told = tape.found("double");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[2].contains(" at once (and 3 more)"), "{}", told[2]);
+}
+
+#[test]
+fn a_token_that_is_shown_again_and_again_is_told_three_times_and_counted() {
+    let tape = then(|t| {
+        for at in 0..50 {
+            let shown = "a log line".to_owned();
+            t.see(130_000 + at, Seen::TokenShown { place: shown });
+        }
+    });
+    let told = tape.found("token");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[2].contains("(and 47 more)"), "{}", told[2]);
+}
+
 /// What the gateway does not read it cannot see.
 #[test]
 fn a_new_connection_counts_as_leaving_one_that_the_gateway_does_not_read() {
@@ -673,9 +699,9 @@ fn with_several_shards_double_is_two_connections_of_one() {
 /// What the schedule sends in the gateway's name: an event that nobody knows is ignored, one without a payload is none.
 #[test]
 fn an_event_without_a_payload_is_no_unknown_event() {
-    let leaves_after = |d: &'static str| {
+    let leaves_after = |name: &'static str, d: &'static str| {
         let mut tape = Tape::steady();
-        let (t, d) = (Some("SOMETHING_NEW"), json(d));
+        let (t, d) = (Some(name), json(d));
         let send = Action::Send {
             op: Opcode::DISPATCH,
             d,
@@ -687,7 +713,9 @@ fn an_event_without_a_payload_is_no_unknown_event() {
         tape.back(LOST + 100, 2, Port::Resume, 4);
         tape.found("robustness/Z2").len()
     };
-    assert_eq!((leaves_after("{}"), leaves_after("null")), (1, 0));
+    assert_eq!(leaves_after("SOMETHING_NEW", "null"), 1);
+    assert_eq!(leaves_after("MESSAGE_CREATE", "{}"), 1);
+    assert_eq!(leaves_after("MESSAGE_CREATE", "null"), 0);
 }
 
 /// A fault of a compressed stream, say, and a subject that asks for no compression.

@@ -6,6 +6,12 @@ use crate::oracle::RuleLevel;
 use crate::oracle::rules::{all, find};
 use crate::trace::Vantage;
 
+impl Base {
+    fn conforming(&self) -> &Recording {
+        self.recording().unwrap_or_else(|why| panic!("{why}"))
+    }
+}
+
 impl Recording {
     fn effects(&self, rule: &str) -> Vec<Effect> {
         let findings = self.judged().findings.into_iter();
@@ -24,7 +30,7 @@ fn case(rule: &str) -> &'static Case {
 /// The recording of a case with the edit that breaks its rule.
 fn broken(rule: &str) -> Recording {
     let case = case(rule);
-    let base = case.base.recording();
+    let base = case.base.conforming();
     base.with((case.breaks)(base))
 }
 
@@ -46,12 +52,30 @@ fn every_rule_of_the_table_has_exactly_one_case() {
 }
 
 #[test]
+fn a_recording_of_a_run_that_does_not_conform_is_none() {
+    let gives_up = Base::new(
+        r#"[gives-up]
+summary = "one attempt, and nobody there"
+latency = "10ms"
+settings = { attempts = 1 }
+fault = [{ at = "1s", do = "reset" }, { at = "1s", do = "refuse", for = "2I" }]"#,
+    );
+    let why = gives_up.recording().map(|_| ());
+    assert_eq!(
+        why,
+        Err(
+            "the recording `gives-up` of gwtool's own client, in which rules are tried, does not conform: gave-up"
+        )
+    );
+}
+
+#[test]
 fn every_rule_is_broken_by_the_edit_that_breaks_it() {
     let mut kept = Vec::new();
     for case in CASES {
         let level = find(case.rule).expect("it is in the table").level;
         // What is found of the rule is the edit's doing.
-        assert_eq!(case.base.recording().found(case.rule), []);
+        assert_eq!(case.base.conforming().found(case.rule), []);
         let effect = match level {
             RuleLevel::Must => Effect::Fails,
             RuleLevel::Should => Effect::Shown,
@@ -72,7 +96,7 @@ fn every_rule_is_broken_by_the_edit_that_breaks_it() {
 fn no_rule_is_broken_by_the_edit_that_nearly_does() {
     let mut wrong = Vec::new();
     for case in CASES {
-        let base = case.base.recording();
+        let base = case.base.conforming();
         let judgement = base.with((case.nearly)(base)).judged();
         let mut found = judgement.findings;
         found
@@ -101,7 +125,7 @@ fn a_rule_is_silent_at_a_vantage_that_it_is_not_valid_for() {
 
 #[test]
 fn what_is_broken_again_and_again_is_told_three_times_and_counted() {
-    let base = HEART.recording();
+    let base = HEART.conforming();
     let place = base.first(ack(1));
     let saw = sends(1, Opcode::HEARTBEAT_ACK, "null");
     let ten = base.with(again(base, place, &saw, [1; 9]));
@@ -137,7 +161,7 @@ fn findings_say_what_was_seen_and_what_was_allowed() {
 
 #[test]
 fn a_tight_loop_of_attempts_fails_the_run() {
-    let base = OUTAGE.recording();
+    let base = OUTAGE.conforming();
     let place = base.nth(2, missed(Port::Main));
     let edited = base.with(again(base, place, &misses(Port::Main), [100; 60]));
     assert!(edited.effects("reconnect/B1").contains(&Effect::Fails));
@@ -146,7 +170,7 @@ fn a_tight_loop_of_attempts_fails_the_run() {
 /// After a reconnect that failed, Discord itself advises to identify.
 #[test]
 fn a_fresh_identify_after_a_failed_reconnect_is_shown_and_a_second_one_fails() {
-    let base = BLOCKED.recording();
+    let base = BLOCKED.conforming();
     let failed = base.with(Edit::Insert(
         base.before(base.first(accepted(2)), 20),
         misses(Port::Resume),

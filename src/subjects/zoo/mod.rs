@@ -495,7 +495,7 @@ static DEFECTS: &[Info] = &[
     Info {
         number: "D28",
         subject: "defect:per-reconnect-leak",
-        does: "keeps the heartbeat and the socket of every connection that it has left",
+        does: "keeps the heartbeat of every connection that it has left, and sends it on the current one",
         bugs: &["B52"],
         killed_by: &["resume-soak"],
         signals: &[Signal::Leak, Signal::ExtraBeat],
