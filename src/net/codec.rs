@@ -58,6 +58,8 @@ pub(super) enum Unit {
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     unread: BytesMut,
+    /// The upgrade was read: what follows is WebSocket.
+    is_upgraded: bool,
     /// The fragments of a message so far, and whether it is binary.
     fragments: Option<(Vec<u8>, bool)>,
     /// In how many bytes bits of the next message are flipped, and what says in which.
@@ -76,6 +78,11 @@ impl Decoder {
     pub(super) fn spoil(&mut self, count: u32, draw: Draw) {
         let before = self.spoiling.take().map_or(0, |(count, _)| count);
         self.spoiling = Some((before.saturating_add(count), draw));
+    }
+
+    /// Whether what comes now is WebSocket.
+    pub(super) const fn is_upgraded(&self) -> bool {
+        self.is_upgraded
     }
 
     /// Whether bits of a message were flipped since this was last asked.
@@ -110,6 +117,7 @@ impl Decoder {
             Err(error) => broken(&error.to_string()),
             Ok(Some((length, request))) => {
                 self.unread.advance(length);
+                self.is_upgraded = true;
                 let path = request
                     .uri()
                     .path_and_query()

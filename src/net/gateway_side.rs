@@ -446,7 +446,8 @@ impl GatewaySide {
                 self.upgrade(now, number, upgrade, fate, to);
                 continue;
             }
-            if let Stage::Rejected = connection.stage {
+            // Nor is WebSocket what comes of an upgrade for which the gateway's end has not waited.
+            if matches!(connection.stage, Stage::Rejected) || !connection.decoder.is_upgraded() {
                 connection.decoder.discard();
                 break;
             }

@@ -133,11 +133,12 @@ pub(super) fn identify(
         };
     }
     let shard = shard(known, docket, now, number, fields.shard);
-    // Two processes need not wait for each other.
-    let is_foreign = view
-        .place(number)
-        .is_some_and(|place| view.connections[place].is_foreign(&view.shared));
-    if !is_foreign {
+    // Two processes need not wait for each other; and what a fault has held back was written who knows when.
+    let is_apart = view.place(number).is_some_and(|place| {
+        let connection = &view.connections[place];
+        connection.is_foreign(&view.shared) || connection.damage.is_unseen
+    });
+    if !is_apart {
         space(view, docket, number, shard);
     }
     known.total += 1;

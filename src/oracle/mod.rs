@@ -882,6 +882,10 @@ impl Judge {
             .trouble
             .or(Some((now, Trouble::Op9 { resumable })));
         connection.auth = Auth::Refused;
+        // Who has left does not read what the gateway still says.
+        if connection.left.is_some() {
+            return;
+        }
         let trail = self.view.trail(shard);
         trail.refused += u32::from(was_resuming);
         if !was_resuming || !resumable {

@@ -6,7 +6,7 @@ use gwtool::net::{self, Interrupt};
 use gwtool::scenarios::Outcome;
 use gwtool::subjects::Name;
 use gwtool::time::{Duration, Instant};
-use gwtool::trace::{Clock, Delivery, Entry, Fate, Observer, Seen, Side};
+use gwtool::trace::{Clock, Delivery, Entry, Fate, Kind, Observer, Seen, Side};
 use std::collections::VecDeque;
 
 fn run(faults: &str) -> Outcome {
@@ -41,6 +41,29 @@ fn a_connection_that_ends_in_its_upgrade_gets_one_fin() {
         "{}",
         transcript(&outcome.entries)
     );
+}
+
+#[test]
+fn an_upgrade_that_comes_when_nobody_waits_for_it_any_more_is_no_broken_frame() {
+    // In pieces as well: what is in them is another key each time.
+    for slowly in [
+        "",
+        "[[s.fault]]\non = \"accept\"\nconnection = 1\ndo = \"slice\"\nsize = 16\n",
+    ] {
+        let eof = "[[s.fault]]\non = \"accept\"\nconnection = 1\ndo = \"eof\"\n";
+        let outcome = run(&[slowly, eof].concat());
+        let is_broken = |saw: &Seen| {
+            matches!(
+                saw,
+                Seen::Message {
+                    kind: Kind::Broken,
+                    ..
+                }
+            )
+        };
+        let broken = count(&outcome, is_broken);
+        assert_eq!(broken, 0, "{}", transcript(&outcome.entries));
+    }
 }
 
 #[test]

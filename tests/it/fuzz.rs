@@ -311,10 +311,14 @@ fn trouble(scenario: &Scenario, subject: Name, seed: u64) -> Result<Outcome, Str
     Ok(outcome)
 }
 
-/// Schedules at which the judge once failed our client unjustly: op 7 ahead of READY, a RESUME whose bytes were held back.
-const FAILED_ONCE: [u64; 8] = [149, 379, 385, 1804, 2258, 2304, 2524, 2821];
-/// The same with all kinds of faults: an IDENTIFY that was read after the subject had given its connection up for a later one.
-const FAILED_SINCE: [u64; 1] = [654];
+/// Schedules at which the judge once failed our client unjustly: op 7 ahead of READY, a RESUME or an IDENTIFY whose bytes were
+/// held back, op 9 behind the client's own Close.
+const FAILED_ONCE: [u64; 12] = [
+    149, 379, 385, 1804, 2258, 2304, 2524, 2821, 7900, 8630, 8881, 9792,
+];
+/// The same with all kinds of faults: an IDENTIFY that was read after the subject had given its connection up for a later one;
+/// and one whose trace was another each time.
+const FAILED_SINCE: [u64; 2] = [654, 11321];
 
 /// The seeds that are asked for.
 fn seeds(text: &str) -> Range<u64> {

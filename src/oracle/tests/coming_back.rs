@@ -242,3 +242,40 @@ fn what_a_resume_that_is_read_late_did_not_know_is_not_held_against_it() {
     assert_eq!(read_late(true, identifies).found("resume/R9"), [""; 0]);
     assert_eq!(read_late(false, identifies).found("resume/R9").len(), 1);
 }
+
+#[test]
+fn op_9_behind_the_close_of_the_subject_ends_no_session_that_it_knows_of() {
+    let back_after = |op9: u64| {
+        let mut tape = Tape::steady();
+        tape.close(LOST, 1, Side::Subject, 4000);
+        tape.gateway(op9, 1, 9, "false");
+        tape.close(LOST + 2, 1, Side::Gateway, 4000)
+            .fin(LOST + 20, 1, Side::Subject)
+            .back(LOST + 100, 2, Port::Resume, 4);
+        tape
+    };
+    assert_eq!(back_after(LOST + 1).found("resume/R7"), [""; 0]);
+    // One that was read in time does.
+    assert_eq!(back_after(LOST - 1_000).found("resume/R7").len(), 1);
+}
+
+#[test]
+fn an_identify_that_was_held_back_says_nothing_of_the_time_to_the_next() {
+    let pair = |is_held: bool| {
+        let mut tape = Tape::steady();
+        tape.closed(LOST, 1, 4009);
+        tape.accept(LOST + 6_000, 2, Port::Main)
+            .hello(LOST + 6_031, 2);
+        if is_held {
+            let direction = Direction::ToGateway;
+            let fault = tape.fault(Action::Hold { direction });
+            tape.struck(LOST + 6_040, fault, 2);
+        }
+        tape.subject(LOST + 40_000, 2, 2, IDENTIFY);
+        tape.close(LOST + 40_001, 2, Side::Subject, 4000)
+            .fin(LOST + 40_001, 2, Side::Subject);
+        tape.anew(LOST + 42_000, 3, Port::Main, "s2");
+        tape.found("identify/I5").len()
+    };
+    assert_eq!((pair(true), pair(false)), (0, 1));
+}
