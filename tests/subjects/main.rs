@@ -1,4 +1,4 @@
-//! Real bots under test: six telling scenarios against each of the five in this folder, through the real binary; and what is known
+//! Real bots under test: nine telling scenarios against each of the five in this folder, through the real binary; and what is known
 //! of the two carbon versions, row by row (`carbon.rs`).
 //!
 //! The bots are installed first (`install`, which is quick when nothing has changed) and then run side by side by one gwtool; each
@@ -27,7 +27,7 @@ const SUBJECTS: [(&str, &str); 5] = [
 ];
 
 /// What is found in each cell: the ids of what fails, or would if it were not accepted.
-const CELLS: [(&str, [&[&str]; 5]); 6] = [
+const CELLS: [(&str, [&[&str]; 5]); 9] = [
     // One missed ACK, and a gateway that is well: the first half of the bug that gwtool was made for.
     (
         "ack-lost-then-drop",
@@ -51,6 +51,13 @@ const CELLS: [(&str, [&[&str]; 5]); 6] = [
         ],
     ),
     ("fatal-sweep/4004", [&["died"], &[], &[], &[], &[]]),
+    // What only a process can show: a token in its output, and what a stop of the clock does to it.
+    ("token-canary", [&["died"], &[], &[], &["resume/R7"], &[]]),
+    (
+        "stall-and-dead-link",
+        [&["early", "loop"], &[], &[], &[], &[]],
+    ),
+    ("blocked-handler", [&[], &[], &[], &[], &[]]),
 ];
 
 fn main() -> ExitCode {
