@@ -210,7 +210,7 @@ impl Matrix {
         for (scenario, _) in CELLS {
             command.args(["--scenario", scenario]);
         }
-        command.args(["--interval", "2s", "--seed", "1", "--jobs", "30"]);
+        command.args(["--interval", "2s", "--seed", "1", "--jobs", "45"]);
         command
             .arg("--report")
             .arg(format!("json={}", json.display()));
