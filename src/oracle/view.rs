@@ -453,6 +453,8 @@ pub(super) struct Session {
     pub(super) shard: Option<u32>,
     /// The number of its READY.
     pub(super) first: u64,
+    /// Whether the subject is sure to have had its READY.
+    pub(super) is_known: bool,
     /// The highest number on its way to the subject.
     pub(super) highest: u64,
     /// Two moments and the highest number at each, at least a slack apart: what was sent by then was received by now.
@@ -480,6 +482,7 @@ impl Session {
             id,
             shard,
             first,
+            is_known: true,
             highest: first,
             settled: [(now, 0), (now, first)],
             latest: (now, first),
@@ -702,8 +705,11 @@ impl View {
         if self.sessions.len() == SESSIONS_MAX {
             self.sessions.remove(0);
         }
-        self.sessions
-            .push(Session::new(serial, id.to_owned(), shard, s, now));
+        let session = Session {
+            is_known: !self.connections[place].damage.is_deaf,
+            ..Session::new(serial, id.to_owned(), shard, s, now)
+        };
+        self.sessions.push(session);
         self.carries(place, serial);
         if self.shared.sees_process {
             // Whatever a program had kept from before, this is the one to go back to.

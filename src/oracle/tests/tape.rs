@@ -22,7 +22,7 @@ pub(super) const OVER: u64 = 320_000;
 /// What the subject asks for.
 const PATH: &str = "/?v=10&encoding=json";
 /// A payload of IDENTIFY that nothing is wrong with.
-const IDENTIFY: &str =
+pub(super) const IDENTIFY: &str =
     r#"{"token":"<token>","intents":513,"properties":{"os":"linux","browser":"x","device":"x"}}"#;
 
 /// A trace in the making.
