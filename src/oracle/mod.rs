@@ -815,8 +815,11 @@ impl Judge {
             session_id: std::borrow::Cow<'a, str>,
         }
         let now = self.view.shared.now;
-        let is_up = matches!(self.view.connections[place].auth, Auth::Up { .. });
+        let connection = &self.view.connections[place];
+        let is_up = matches!(connection.auth, Auth::Up { .. });
         match frame.t {
+            // Nobody reads on a connection that is left: that session nobody has.
+            Some("READY" | "RESUMED") if connection.left.is_some() => {}
             Some("READY") => {
                 if let (Ok(ready), Some(s)) = (frame.d.read::<Ready<'_>>(), frame.s) {
                     if self.view.ready(place, &ready.session_id, s) {
@@ -847,7 +850,6 @@ impl Judge {
             .view
             .shared
             .settle(connection.interval(&self.view.shared));
-        let is_ready = matches!(frame.t, Some("READY" | "RESUMED"));
         let before = if matches!(connection.auth, Auth::Resuming { .. }) {
             connection.replayed.replace(s)
         } else {
@@ -862,7 +864,12 @@ impl Judge {
         // Of a session whose numbers did not come in order nobody can ask where the subject stands: a replay of what was
         // sent is then the gateway's repetition, and no claim of the subject's that it had not come.
         let is_again = s <= session.highest && (is_up || session.is_scrambled);
-        let is_repeat = !is_ready && (before.is_some_and(|old| s <= old) || is_again);
+        let is_repeat = match frame.t {
+            Some("READY") => false,
+            // Held back until others had gone before it.
+            Some("RESUMED") => s < session.highest,
+            _ => before.is_some_and(|old| s <= old) || is_again,
+        };
         session.is_scrambled |= is_repeat;
         session.sent(s, now, settle, is_sure);
         delivery::sent(&mut self.view, place, s, frame.t, frame.d, is_repeat);

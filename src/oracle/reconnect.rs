@@ -309,7 +309,10 @@ pub(super) fn authenticates(
     view.trail(shard).loss = Some((lost_at, Cause::Unknown));
     let is_resumable = serial
         .and_then(|serial| view.session(serial))
-        .is_some_and(|s| s.dead.is_none_or(|dead| matches!(dead, Dead::Closed(_))));
+        .is_some_and(|session| {
+            let is_alive = matches!(session.dead, None | Some(Dead::Closed(_)));
+            is_alive && (session.is_known || session.confirmed.is_some())
+        });
     let Some(rule) = rules_of(cause).1 else {
         return;
     };

@@ -455,6 +455,8 @@ pub(super) struct Session {
     connection: u32,
     /// The number of its READY.
     pub(super) first: u64,
+    /// Whether the subject is sure to have had its READY.
+    pub(super) is_known: bool,
     /// The highest number on its way to the subject.
     pub(super) highest: u64,
     /// Two moments and the highest number at each, at least a slack apart: what was sent by then was received by now.
@@ -490,6 +492,7 @@ impl Session {
             shard,
             connection,
             first,
+            is_known: true,
             highest: first,
             settled: [(now, 0), (now, first)],
             latest: (now, first),
@@ -731,7 +734,10 @@ impl View {
             let dead = self.sessions.iter().position(|s| s.dead.is_some());
             self.sessions.remove(dead.unwrap_or(0));
         }
-        let mut session = Session::new(serial, id.to_owned(), shard, (number, s), now);
+        let mut session = Session {
+            is_known: !self.connections[place].damage.is_deaf,
+            ..Session::new(serial, id.to_owned(), shard, (number, s), now)
+        };
         if !is_latest {
             session.ledger.forget();
         }

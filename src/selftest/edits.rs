@@ -13,7 +13,7 @@ use crate::scenarios::runner::{self, Machine, Plan, usual_interval};
 use crate::seed::Seed;
 use crate::subjects::Name;
 use crate::time::{Duration, Instant};
-use crate::trace::{Clock, Delivery, Entry, Fate, Header, Kind, Miss, Observer, Seen, Side};
+use crate::trace::{Clock, Delivery, Entry, Fate, Header, Kind, Miss, Observer, Phase, Seen, Side};
 use std::sync::OnceLock;
 
 /// A scenario, and the recording of its run.
@@ -516,6 +516,18 @@ fn first_beats_late(recording: &Recording, but: u32) -> Edit {
     Edit::Moves(late.collect())
 }
 
+/// The second connection has its RESUMED that much later, and is watched for as long as before.
+fn back_later(recording: &Recording, millis: u64) -> Edit {
+    let back = recording.first(event(2, "RESUMED"));
+    let over = recording.next(back, |saw| matches!(saw, Seen::Phase(Phase::Over)));
+    let later = (over..recording.entries.len()).chain([back]);
+    Edit::Moves(
+        later
+            .map(|place| (place, recording.after(place, millis)))
+            .collect(),
+    )
+}
+
 // What was recorded. The latency is the same everywhere, so that edits can be timed by it.
 
 /// Messages once a second, and two resets in mid-session.
@@ -774,6 +786,15 @@ latency = "10ms"
 traffic = { every = "1s" }
 chaos = "3I"
 fault = [{ on = "heartbeat", nth = 1, connection = 1, do = "pad", frame = "dispatch", size = 2097152 }]"#,
+);
+
+/// A reset from which a client has to be back soon.
+static PUNCTUAL: Base = Base::new(
+    r#"[punctual]
+summary = "a reset, and five seconds to be back"
+latency = "10ms"
+recover_within = "5s"
+fault = [{ on = "heartbeat", nth = 3, connection = 1, do = "reset" }]"#,
 );
 
 /// A replay that is cut.
@@ -1391,10 +1412,45 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// The outcomes that no client of the zoo comes to, with what makes one of a recording.
+const OUTCOMES: &[Case] = &[
+    Case {
+        rule: "lost",
+        base: &RESETS,
+        breaks: |r| Edit::Drop(r.nth(20, delivered(1))),
+        // Late, but it came.
+        nearly: |r| {
+            let next = r.nth(21, delivered(1));
+            Edit::Move(r.nth(20, delivered(1)), r.before(next, 1))
+        },
+    },
+    Case {
+        rule: "duplicated",
+        base: &RESETS,
+        breaks: |r| {
+            let place = r.nth(20, delivered(1));
+            Edit::Behind(place, r.entries[place].saw.clone())
+        },
+        // What need not be delivered need not be reported either.
+        nearly: |r| {
+            let place = r.nth(20, delivered(1));
+            let saw = dispatches(1, 500, "TYPING_START", Fate::Withheld);
+            Edit::Behind(place, saw)
+        },
+    },
+    Case {
+        rule: "slow",
+        base: &PUNCTUAL,
+        breaks: |r| back_later(r, 6_000),
+        nearly: |r| back_later(r, 2_000),
+    },
+];
+
 /// Whether the judge finds a rule broken in the edited recording that breaks it, and not in the others; or why that cannot be
-/// said.
+/// said. An outcome is looked for as a rule is.
 pub(super) fn breaks(rule: &str) -> Result<bool, &'static str> {
-    let Some(case) = CASES.iter().find(|case| case.rule == rule) else {
+    let mut cases = CASES.iter().chain(OUTCOMES);
+    let Some(case) = cases.find(|case| case.rule == rule) else {
         return Ok(false);
     };
     let base = case.base.recording()?;

@@ -12,7 +12,7 @@ pub mod signals;
 
 use crate::expect::{Expectations, Expected};
 use crate::net::{Interrupt, RunError};
-use crate::oracle::{Counts, Effect, FindingKind, Verdict, rules};
+use crate::oracle::{Counts, Effect, FindingKind, Verdict, names, rules};
 use crate::scenarios::runner::{self, Machine, Plan, usual_interval};
 use crate::scenarios::{Ending, Outcome, Scenario, catalogue};
 use crate::seed::Seed;
@@ -31,6 +31,9 @@ pub const SOUND: [Name; 2] = [Name::Gwtool, Name::Classic];
 /// With how many further seeds that is tried at most which the first one has left open. A scenario that hangs on a draw of one
 /// in four is passed over by all of them once in a thousand times.
 pub const FURTHER: u64 = 24;
+
+/// The outcome that only a program can come to: no other is asked how it is.
+const OF_PROGRAMS: &str = "health";
 
 /// One run that is to be made.
 #[derive(Debug, Clone)]
@@ -350,10 +353,11 @@ fn as_texts<S: Serializer>(them: &[Defect], to: S) -> Result<S::Ok, S::Error> {
 
 /// What the runs come to. They are in the order of [`jobs`], those of further seeds behind them.
 ///
-/// Rules that no defect breaks are looked for in edited recordings of runs.
+/// Rules that no defect breaks and outcomes that none comes to are looked for in edited recordings of runs.
 pub fn conclude(seed: Seed, runs: &[Ran]) -> Selftest {
     let mut selftest = weigh(seed, runs);
     selftest.try_rules(runs);
+    selftest.try_outcomes(runs);
     selftest
 }
 
@@ -524,16 +528,7 @@ impl Selftest {
         }
         for rule in rules::all() {
             let by: Vec<Defect> = by.remove(rule.id).into_iter().flatten().collect();
-            let by_edit = match edits::breaks(rule.id) {
-                _ if !by.is_empty() => false,
-                Ok(by_edit) => by_edit,
-                Err(why) => {
-                    if self.problems.iter().all(|problem| problem.what != why) {
-                        self.problem(why.to_owned(), None);
-                    }
-                    false
-                }
-            };
+            let by_edit = by.is_empty() && self.is_found_in_an_edit(rule.id);
             if by.is_empty() && !by_edit {
                 let what = format!(
                     "{} is broken by no defect and in no edited recording: it may never fail anybody",
@@ -547,6 +542,32 @@ impl Selftest {
                 by_edit,
             });
         }
+    }
+
+    /// Every outcome is that of somebody who is not sound.
+    fn try_outcomes(&mut self, runs: &[Ran]) {
+        let outcomes = names::OUTCOMES.iter().filter(|id| **id != OF_PROGRAMS);
+        for id in outcomes {
+            let is_new = |(run, control): (&Ran, &Ran)| news(run, control).any(|new| new == *id);
+            let by_defect =
+                Defect::all().any(|it| with_control(runs, Name::Defect(it)).any(is_new));
+            if !by_defect && !self.is_found_in_an_edit(id) {
+                let what = format!(
+                    "`{id}` is told of no defect and in no edited recording: it may never be told of anybody"
+                );
+                self.problem(what, None);
+            }
+        }
+    }
+
+    /// Whether a rule or an outcome is found in the recording that was edited for it.
+    fn is_found_in_an_edit(&mut self, id: &str) -> bool {
+        edits::breaks(id).unwrap_or_else(|why| {
+            if self.problems.iter().all(|problem| problem.what != why) {
+                self.problem(why.to_owned(), None);
+            }
+            false
+        })
     }
 
     /// Every fault that need not strike strikes somebody.

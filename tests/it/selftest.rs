@@ -96,6 +96,20 @@ fn a_scenario_that_kills_nobody_is_found_wrong() {
     );
 }
 
+/// Whoever is double is found by other signs as well: that this one is never told would not show by who is killed.
+#[test]
+fn an_outcome_that_is_never_told_is_found_wrong() {
+    let problems = problems(|run| {
+        run.found.remove("double");
+    });
+    assert_eq!(
+        problems,
+        [
+            "`double` is told of no defect and in no edited recording: it may never be told of anybody"
+        ]
+    );
+}
+
 #[test]
 fn a_sound_client_that_fails_is_found_wrong() {
     let problems = problems(|run| {

@@ -279,3 +279,62 @@ fn an_identify_that_was_held_back_says_nothing_of_the_time_to_the_next() {
     };
     assert_eq!((pair(true), pair(false)), (0, 1));
 }
+
+/// A READY that the gateway sends where nobody reads any more, and one that a fault keeps from the subject.
+#[test]
+fn a_session_that_the_subject_cannot_know_of_is_not_asked_of_it() {
+    let unread = |is_left: bool| {
+        let mut tape = Tape::steady();
+        tape.rst(LOST, 1, Side::Gateway);
+        tape.accept(LOST + 100, 2, Port::Main)
+            .hello(LOST + 131, 2)
+            .subject(LOST + 151, 2, 2, IDENTIFY);
+        if is_left {
+            tape.close(LOST + 30_000, 2, Side::Subject, 4000);
+        }
+        tape.resume(LOST + 60_000, 3, 4);
+        tape.accept(LOST + 59_000, 3, Port::Resume)
+            .hello(LOST + 59_031, 3);
+        tape.ready(LOST + 40_000, 2, "unread");
+        tape.found("resume/R9")
+    };
+    assert_eq!(unread(true), [""; 0]);
+    assert_eq!(unread(false).len(), 1);
+
+    let kept = |is_kept: bool| {
+        let mut tape = Tape::new();
+        let direction = Direction::ToSubject;
+        let fault = tape.fault(Action::Hold { direction });
+        tape.accept(0, 1, Port::Main)
+            .hello(31, 1)
+            .subject(51, 1, 2, IDENTIFY);
+        if is_kept {
+            tape.struck(51, fault, 1);
+        }
+        tape.ready(52, 1, "kept").rst(10_000, 1, Side::Gateway);
+        tape.anew(12_000, 2, Port::Main, "another");
+        tape.found("close/X3")
+    };
+    assert_eq!(kept(true), [""; 0]);
+    assert_eq!(kept(false).len(), 1);
+}
+
+/// The gateway sends RESUMED behind a dispatch with a higher number: whoever takes both has had each of them once.
+#[test]
+fn a_resumed_that_was_held_back_is_not_delivered_twice() {
+    let mut tape = Tape::steady();
+    tape.rst(LOST, 1, Side::Gateway);
+    tape.accept(LOST + 100, 2, Port::Resume)
+        .hello(LOST + 131, 2)
+        .resume(LOST + 151, 2, 4);
+    tape.s = 5;
+    tape.message(LOST + 200, 2);
+    tape.s = 4;
+    tape.dispatch(LOST + 300, 2, "RESUMED", "{}")
+        .delivered(LOST + 310, 2, 5);
+    tape.s = 6;
+    tape.beats(180_041, 2, OVER);
+    assert_eq!(tape.found("duplicated"), [""; 0]);
+    tape.delivered(LOST + 400, 2, 6);
+    assert_eq!(tape.found("duplicated").len(), 1);
+}

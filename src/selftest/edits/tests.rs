@@ -91,6 +91,14 @@ fn every_rule_is_broken_by_the_edit_that_breaks_it() {
     assert!(kept.is_empty(), "{kept:#?}");
 }
 
+#[test]
+fn every_outcome_with_edits_is_found_in_the_one_and_not_in_the_other() {
+    for case in OUTCOMES {
+        assert_eq!(breaks(case.rule), Ok(true), "{}", case.rule);
+    }
+    assert_eq!(breaks("nothing"), Ok(false));
+}
+
 /// A near miss is what a sound client may do: the rule applies, is not found broken, and nothing else fails the run.
 #[test]
 fn no_rule_is_broken_by_the_edit_that_nearly_does() {
