@@ -344,7 +344,10 @@ impl Judge {
             .map(|(_, code)| format!("the gateway closed with {code} ({})", code.meaning()));
         let unrecovered = match void {
             Some(_) => None,
-            None if banned.is_some() => banned,
+            // That it used up its sessions is told as what it is.
+            None if banned.is_some() => {
+                banned.filter(|_| !self.docket.has_failed_by(&["identify/I6"]))
+            }
             None => self.outcomes.finish(
                 &self.view,
                 &mut self.docket,

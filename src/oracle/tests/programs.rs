@@ -1,7 +1,7 @@
 //! Programs judged from outside: how they end, what they write, how they say they are, and what they report.
 
 use super::tape::{LOST, OVER, Tape, json, ms};
-use crate::expect::{Allowances, Ends, Expected};
+use crate::expect::{Accepted, Allowances, Ends, Expected};
 use crate::fault::{Act, Action, Count, Direction, Event, Port};
 use crate::oracle::{Effect, Finding, RecoveryFacts, Verdict};
 use crate::protocol::Opcode;
@@ -880,6 +880,24 @@ fn who_never_asked_how_many_sessions_are_left_is_not_judged_once_they_are_used_u
         );
         assert_eq!(failing(&overdrawn(true, then)), ["identify/I6"]);
     }
+}
+
+#[test]
+fn that_it_used_up_its_sessions_is_accepted_with_what_comes_of_it() {
+    let mut tape = overdrawn(true, |t| {
+        stderr(t, LOST + 160, "closed with 4004");
+        exited(t, LOST + 200, 1, CODE_0);
+    });
+    let why = Accepted {
+        reason: "known".to_owned(),
+        link: None,
+    };
+    tape.known.push(("identify/I6".to_owned(), why));
+    let judgement = tape.judged();
+    assert_eq!(
+        (judgement.verdict, judgement.reasons),
+        (Verdict::Conforms, Vec::new())
+    );
 }
 
 #[test]
