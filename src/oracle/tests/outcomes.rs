@@ -371,7 +371,7 @@ fn a_program_reports_numbers() {
                 } = &mut entry.saw
                     && name == "MESSAGE_CREATE"
                 {
-                    *d = super::tape::json(&format!(r#"{{"id":"1","content":"{}"}}"#, *s + 10));
+                    *d = json(&format!(r#"{{"id":"1","content":"{}"}}"#, *s + 10));
                 }
             }
             for number in numbers {
