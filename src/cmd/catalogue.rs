@@ -66,14 +66,13 @@ const SIZE_MAX: u64 = 256 * 1024;
 /// The text of a file of scenarios or subjects: `what` is one of them, as the flag that names the file has it.
 pub fn read(file: &Path, what: &str) -> Result<String, Failure> {
     let example = match what {
-        "scenario" => "`gwtool scenarios show flap` prints one",
-        _ => "`[my-bot]`, with `command = [\"node\", \"bot.mjs\"]` below",
+        "scenario" => "`gwtool scenarios show flap` prints one to begin with",
+        _ => "one begins with `[my-bot]`, with `command = [\"node\", \"bot.mjs\"]` below",
     };
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|file| file.take(SIZE_MAX + 1).read_to_end(&mut bytes));
     read.map_err(|error| {
-        Failure::file(&format!("read the {what} file"), file, &error)
-            .hint(format!("one to begin with: {example}"))
+        Failure::file(&format!("read the {what} file"), file, &error).hint(example)
     })?;
     if bytes.len() as u64 > SIZE_MAX {
         return Err(Failure::new(format!(

@@ -151,9 +151,10 @@ fn shown(text: &str) -> Result<String, Failure> {
     let _ = writeln!(text, "shows as: {}", signals.join(", "));
     let _ = writeln!(text, "found by: {}", info.killed_by.join(", "));
     let _ = writeln!(text, "control:  {}", name.control());
+    // Some defects break no more than a SHOULD rule, which fails a run only so.
     let _ = writeln!(
         text,
-        "\ntry:      gwtool chaos --scenario {} --subject {name}",
+        "\ntry:      gwtool chaos --scenario {} --subject {name} --strict",
         info.killed_by[0]
     );
     Ok(text)

@@ -73,8 +73,10 @@ fn killed_in_short(caught: &Caught, to: &mut String) {
     let listed = by_base(caught.kills.iter().filter(|kill| kill.is_listed));
     let others = by_base(caught.kills.iter().filter(|kill| !kill.is_listed));
     let told = caught.defect.info().killed_by.iter().map(|base| {
-        let findings = listed.get(base).map(|findings| findings.join(", "));
-        format!("{base} ({})", findings.as_deref().unwrap_or("nothing"))
+        listed.get(base).map_or_else(
+            || format!("not {base}"),
+            |findings| format!("{base} ({})", findings.join(", ")),
+        )
     });
     let more = match others.len() {
         0 => None,
@@ -173,7 +175,7 @@ fn totals(selftest: &Selftest, took: Duration, to: &mut String) {
     let killed = selftest.defects.iter().filter(|it| it.is_killed()).count();
     line!(
         to,
-        "{killed} of {} defects are killed where they are said to be",
+        "{killed} of {} defects are killed in a scenario that is said to kill them",
         selftest.defects.len()
     );
     let kills = |base: &&String| {
@@ -303,8 +305,8 @@ mod tests {
         );
         insta::assert_snapshot!(text, @r"
         D09 double-reconnect  killed  one-missed-ack (double), op7-plain (double, identifies), op7-early
-            (double), op7-then-close-race (connections, double), signals-at-once (double), resume-soak
-            (nothing), and in 2 others
+            (double), op7-then-close-race (connections, double), signals-at-once (double), not resume-soak,
+            and in 2 others
         ");
         let mut full = String::new();
         killed(&caught, &mut full);
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn a_defect_that_is_killed_elsewhere_only_is_alive() {
         let text = in_short(&caught("token-in-log", &[("flap", &["token"])]));
-        insta::assert_snapshot!(text, @"D30 token-in-log  alive  token-canary (nothing), and in 1 other");
+        insta::assert_snapshot!(text, @"D30 token-in-log  alive  not token-canary, and in 1 other");
     }
 
     #[test]

@@ -776,6 +776,24 @@ mod chaos {
     }
 
     #[test]
+    fn the_command_that_is_proposed_for_a_defect_shows_it() {
+        let came = gwtool("subjects");
+        let listed = &came.is(0).stdout;
+        let defects = listed.lines().filter_map(|line| line.split(' ').next());
+        let defects: Vec<&str> = defects.filter(|name| name.starts_with("defect:")).collect();
+        assert!(!defects.is_empty(), "{listed}");
+        for defect in defects {
+            let came = gwtool(&format!("subjects show {defect}"));
+            let shown = &came.is(0).stdout;
+            let proposed = shown.lines().find_map(|line| line.strip_prefix("try:"));
+            let proposed = proposed.unwrap_or_else(|| panic!("nothing to try in: {shown}"));
+            let words = proposed.trim_start().strip_prefix("gwtool ");
+            let words = words.unwrap_or_else(|| panic!("no command in: {proposed}"));
+            gwtool(&format!("{words} --seed 1")).is(1);
+        }
+    }
+
+    #[test]
     fn several_subjects_are_a_matrix_and_a_document_of_it() {
         let dir = tempdir().unwrap();
         let file = dir.path().join("matrix.md");

@@ -60,7 +60,7 @@ pub struct Info {
     pub does: &'static str,
     /// The bugs in which it was seen, by their numbers.
     pub bugs: &'static [&'static str],
-    /// The scenarios that are said to bring it to light, by their names without variants.
+    /// The scenarios that are said to bring it to light, by their names without variants. The first does so with any seed.
     pub killed_by: &'static [&'static str],
     /// How it shows itself.
     pub signals: &'static [Signal],
@@ -318,10 +318,10 @@ static DEFECTS: &[Info] = &[
         does: "takes an open socket for a success and starts its delays anew",
         bugs: &["B19"],
         killed_by: &[
-            "resume-refused-1005",
-            "bricked-session",
             "open-close-storm",
             "op9-repeated",
+            "resume-refused-1005",
+            "bricked-session",
         ],
         signals: &[Signal::Loop, Signal::Ban],
         made: Made::Classic(Flaw::BackoffResetOnOpen),
@@ -331,7 +331,7 @@ static DEFECTS: &[Info] = &[
         subject: "defect:no-backoff-on-connect-error",
         does: "tries again at once when a connect fails, and counts no sessions",
         bugs: &["B20", "B21"],
-        killed_by: &["open-close-storm", "refused-then-back", "identify-budget"],
+        killed_by: &["refused-then-back", "open-close-storm", "identify-budget"],
         signals: &[Signal::Loop, Signal::Ban],
         made: Made::Classic(Flaw::NoBackoffOnConnectError),
     },
