@@ -45,6 +45,7 @@ pub fn run(args: &Args, shared: Shared, stop: &Interrupt) -> Result<u8, Failure>
         Format::Human | Format::Json => {}
     }
     let Some(runs) = perform(seed, jobs, args, shared, stop)? else {
+        output::talk(shared.color, "interrupted: nothing is proved\n");
         return Ok(exit::INTERRUPTED);
     };
     let selftest = selftest::conclude(seed, &runs);

@@ -4,6 +4,7 @@ use super::style::{BAD, FAINT, GOOD, HEADING};
 use super::{ago, plural};
 use crate::selftest::{Caught, Kill, Selftest, Share};
 use crate::time::Duration;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -47,7 +48,19 @@ pub fn quiet(selftest: &Selftest) -> String {
 
 /// The self-test for programs.
 pub fn json(selftest: &Selftest) -> String {
-    let mut text = serde_json::to_string_pretty(selftest).expect("a self-test is representable");
+    #[derive(Serialize)]
+    struct Report<'a> {
+        schema: &'static str,
+        is_sound: bool,
+        #[serde(flatten)]
+        selftest: &'a Selftest,
+    }
+    let report = Report {
+        schema: "gwtool-selftest/1",
+        is_sound: selftest.problems.is_empty(),
+        selftest,
+    };
+    let mut text = serde_json::to_string_pretty(&report).expect("a self-test is representable");
     text.push('\n');
     text
 }
