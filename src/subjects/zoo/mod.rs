@@ -317,12 +317,9 @@ static DEFECTS: &[Info] = &[
         subject: "defect:backoff-reset-on-open",
         does: "takes an open socket for a success and starts its delays anew",
         bugs: &["B19"],
-        killed_by: &[
-            "open-close-storm",
-            "op9-repeated",
-            "resume-refused-1005",
-            "bricked-session",
-        ],
+        // Not where RESUMEs are refused: a client that then gives its session up has made too few attempts for their distances
+        // to say anything.
+        killed_by: &["open-close-storm", "op9-repeated"],
         signals: &[Signal::Loop, Signal::Ban],
         made: Made::Classic(Flaw::BackoffResetOnOpen),
     },
@@ -397,12 +394,8 @@ static DEFECTS: &[Info] = &[
         subject: "defect:throws-from-callback",
         does: "throws where nobody catches: on a fatal close, on used-up attempts, on late frames",
         bugs: &["B34", "B36", "B41"],
-        killed_by: &[
-            "op7-then-close-race",
-            "fatal-at-once",
-            "stop-matrix",
-            "signals-at-once",
-        ],
+        // Not in `fatal-at-once`: whoever ends with an error that names the fatal code ends in good order.
+        killed_by: &["op7-then-close-race", "stop-matrix", "signals-at-once"],
         signals: &[Signal::Crash],
         made: Made::Wrapped(Perturbation::ThrowsFromCallback),
     },
@@ -465,12 +458,8 @@ static DEFECTS: &[Info] = &[
         subject: "defect:no-ready-timeout",
         does: "waits for READY for ever, and loses an IDENTIFY whose connection ends before its turn",
         bugs: &["B04", "B05", "B15"],
-        killed_by: &[
-            "no-ready",
-            "resume-silence",
-            "drop-before-identify",
-            "metadata-faults",
-        ],
+        // Not in `metadata-faults`: gwtool's client asks before it connects, so that no connection waits for the answer.
+        killed_by: &["no-ready", "resume-silence", "drop-before-identify"],
         signals: &[Signal::Hang],
         made: Made::Wrapped(Perturbation::NoReadyTimeout),
     },
